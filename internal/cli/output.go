@@ -1,0 +1,76 @@
+// Package cli holds what Fledge's command line tools share: outputs that appear whole or not at all, exit codes and the
+// wording of errors.
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Exit codes of every Fledge tool.
+const (
+	ExitOK    = 0
+	ExitError = 1 // an input is bad or a file could not be read or written
+	ExitUsage = 2 // the command line is wrong
+)
+
+// UsageError is an error in the command line; tools exit with ExitUsage for it.
+type UsageError struct{ msg string }
+
+func (e *UsageError) Error() string { return e.msg }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// ExitCode is the exit code that stands for err.
+func ExitCode(err error) int {
+	var usage *UsageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &usage):
+		return ExitUsage
+	}
+	return ExitError
+}
+
+// WriteFile makes the file at path with what write puts out. The file appears under its name only when write and
+// everything after it went well; otherwise nothing is left behind. The temporary file lies beside the target, so that
+// the rename is atomic, and is seekable.
+func WriteFile(path string, write func(f *os.File) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// WriteBuffered is WriteFile for output that is written front to back in small pieces.
+func WriteBuffered(path string, write func(w io.Writer) error) error {
+	return WriteFile(path, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 1<<18)
+		if err := write(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
+}

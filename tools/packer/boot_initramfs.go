@@ -1,0 +1,11 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+func runBootInitramfs(ctx context.Context, args []string, stderr io.Writer) error {
+	return errors.New("not written yet")
+}
