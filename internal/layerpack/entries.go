@@ -1,0 +1,223 @@
+package layerpack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/fledge-build/fledge/internal/fstree"
+)
+
+// Bounds of one entry, so that a hostile layer or a broken pack cannot ask for much memory. Linux allows less: 4 KiB of
+// path or symlink target, 255 bytes of xattr name, 64 KiB of value.
+const (
+	maxString     = 64 << 10 // of a path, a link, an xattr's name or value, in bytes
+	maxXattrs     = 4 << 10  // of one entry
+	maxXattrBytes = 4 << 20  // names and values of one entry
+)
+
+// entryWriter encodes entries. A path is written as the number of bytes it shares with the one before and the rest.
+type entryWriter struct{ last string }
+
+func (w *entryWriter) append(b []byte, e fstree.Entry) []byte {
+	shared := 0
+	for shared < min(len(w.last), len(e.Path)) && w.last[shared] == e.Path[shared] {
+		shared++
+	}
+	w.last = e.Path
+	b = append(b, byte(e.Type))
+	b = binary.AppendUvarint(b, uint64(shared))
+	b = appendString(b, e.Path[shared:])
+	b = binary.AppendUvarint(b, uint64(e.Mode))
+	b = binary.AppendUvarint(b, uint64(e.UID))
+	b = binary.AppendUvarint(b, uint64(e.GID))
+	b = binary.AppendVarint(b, e.ModTime)
+	switch e.Type {
+	case fstree.Regular:
+		b = binary.AppendUvarint(b, uint64(e.Content))
+	case fstree.Symlink, fstree.HardLink:
+		b = appendString(b, e.Link)
+	case fstree.CharDevice, fstree.BlockDevice:
+		b = binary.AppendUvarint(b, uint64(e.Major))
+		b = binary.AppendUvarint(b, uint64(e.Minor))
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.Xattrs)))
+	for _, x := range e.Xattrs {
+		b = appendString(b, x.Name)
+		b = appendString(b, string(x.Value))
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// byteReader is what entryReader reads from.
+type byteReader interface {
+	io.Reader
+	io.ByteReader
+}
+
+// entryReader decodes entries. The first error sticks.
+type entryReader struct {
+	r        byteReader
+	contents int64 // how many contents the pack has
+	last     string
+	err      error
+}
+
+func (r *entryReader) next() (fstree.Entry, error) {
+	e := fstree.Entry{Type: fstree.Type(r.uint(uint64(fstree.Socket))), Content: fstree.NoContent}
+	shared := r.uint(uint64(len(r.last)))
+	e.Path = r.last[:shared] + r.string()
+	e.Mode = uint16(r.uint(0o7777))
+	e.UID = uint32(r.uint(math.MaxUint32))
+	e.GID = uint32(r.uint(math.MaxUint32))
+	e.ModTime = r.int()
+	switch e.Type {
+	case fstree.Regular:
+		e.Content = uint32(r.uint(uint64(r.contents)))
+		if int64(e.Content) == r.contents {
+			r.fail(errors.New("content out of range"))
+		}
+	case fstree.Symlink, fstree.HardLink:
+		e.Link = r.string()
+	case fstree.CharDevice, fstree.BlockDevice:
+		e.Major = uint32(r.uint(math.MaxUint32))
+		e.Minor = uint32(r.uint(math.MaxUint32))
+	}
+	e.Xattrs = r.xattrs()
+	if r.err == nil {
+		r.fail(checkEntry(e))
+	}
+	r.last = e.Path
+	return e, r.err
+}
+
+func (r *entryReader) xattrs() []fstree.Xattr {
+	var list []fstree.Xattr
+	for n := r.uint(maxXattrs); n > 0 && r.err == nil; n-- {
+		list = append(list, fstree.Xattr{Name: r.string(), Value: []byte(r.string())})
+	}
+	return list
+}
+
+func (r *entryReader) fail(err error) {
+	if r.err == nil && err != nil {
+		r.err = err
+	}
+}
+
+// uint is the next number, which may be at most limit.
+func (r *entryReader) uint(limit uint64) uint64 {
+	if r.err != nil {
+		return 0
+	}
+	v, err := binary.ReadUvarint(r.r)
+	if err == nil && v > limit {
+		err = fmt.Errorf("number %d out of range", v)
+	}
+	if err != nil {
+		r.err = err
+		return 0
+	}
+	return v
+}
+
+func (r *entryReader) int() int64 {
+	if r.err != nil {
+		return 0
+	}
+	v, err := binary.ReadVarint(r.r)
+	r.fail(err)
+	return v
+}
+
+func (r *entryReader) string() string {
+	n := r.uint(maxString)
+	if r.err != nil {
+		return ""
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(r.r, b)
+	r.fail(err)
+	return string(b)
+}
+
+// checkEntry tells whether e is an entry as package fstree defines it, so that neither a hostile layer nor a broken pack
+// hands a bad one on.
+func checkEntry(e fstree.Entry) error {
+	if err := checkPath(e.Path); err != nil {
+		return err
+	}
+	switch e.Type {
+	case fstree.Regular, fstree.Directory, fstree.FIFO, fstree.Socket, fstree.CharDevice, fstree.BlockDevice:
+	case fstree.Symlink:
+		if e.Link == "" || len(e.Link) > maxLink || strings.IndexByte(e.Link, 0) >= 0 {
+			return fmt.Errorf("symlink target is empty, longer than %d bytes or has a NUL", maxLink)
+		}
+	case fstree.HardLink:
+		if err := checkPath(e.Link); err != nil {
+			return fmt.Errorf("hard link target: %w", err)
+		}
+	default:
+		return fmt.Errorf("unknown type %d", e.Type)
+	}
+	if e.Path == "." && e.Type != fstree.Directory {
+		return errors.New("the root is not a directory")
+	}
+	return checkXattrs(e.Xattrs)
+}
+
+func checkXattrs(list []fstree.Xattr) error {
+	if len(list) > maxXattrs {
+		return fmt.Errorf("%d xattrs; at most %d are supported", len(list), maxXattrs)
+	}
+	total := 0
+	for i, x := range list {
+		total += len(x.Name) + len(x.Value)
+		switch {
+		case x.Name == "" || len(x.Name) > maxName || strings.IndexByte(x.Name, 0) >= 0:
+			return fmt.Errorf("xattr name %q is empty, longer than %d bytes or has a NUL", x.Name, maxName)
+		case len(x.Value) > maxString:
+			return fmt.Errorf("xattr %q has %d bytes; Linux allows %d", x.Name, len(x.Value), maxString)
+		case i > 0 && x.Name <= list[i-1].Name:
+			return fmt.Errorf("xattr %q is out of order", x.Name)
+		case total > maxXattrBytes:
+			return fmt.Errorf("xattrs of more than %d bytes", maxXattrBytes)
+		}
+	}
+	return nil
+}
+
+// Limits of Linux: PATH_MAX less the NUL for a symlink's target, NAME_MAX.
+const (
+	maxLink = 4095
+	maxName = 255
+)
+
+// checkPath tells whether p is a cleaned relative path; "." is the root.
+func checkPath(p string) error {
+	if p == "." {
+		return nil
+	}
+	switch {
+	case len(p) > maxString:
+		return fmt.Errorf("path of %d bytes; at most %d are supported", len(p), maxString)
+	case strings.IndexByte(p, 0) >= 0:
+		return fmt.Errorf("path %q has a NUL", p)
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		switch {
+		case part == "" || part == "." || part == "..":
+			return fmt.Errorf("path %q is not clean", p)
+		case len(strings.TrimPrefix(part, ".wh.")) > maxName: // a whiteout's prefix is not part of the hidden name
+			return fmt.Errorf("path %q has a name of %d bytes; Linux allows %d", p, len(part), maxName)
+		}
+	}
+	return nil
+}

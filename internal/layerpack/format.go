@@ -1,0 +1,133 @@
+package layerpack
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/fledge-build/fledge/internal/codec"
+)
+
+// A pack is, with all numbers little endian:
+//
+//	magic           8 bytes
+//	data            squashfs data blocks and fragment blocks, without gaps
+//	index           the sections below, without gaps
+//	  entries       in layer order (encodeEntry)
+//	  contents      recordSize bytes each
+//	  block sizes   4 bytes each; those of one content follow each other
+//	  fragments     fragmentSize bytes each
+//	footer          footerSize bytes
+//
+// The footer holds what is needed to find the sections, and the SHA-256 of the index and of the footer before it.
+const (
+	magic        = "FLGPACK\x01" // the last byte is the version
+	recordSize   = sha256.Size + 8 + 8 + 8
+	fragmentSize = 8 + 4 + 4
+	footerSize   = 88
+)
+
+// maxBlocks bounds the blocks of one content, so that their sizes fit into memory: 64 MiB of them.
+const maxBlocks = 1 << 24
+
+// footer is the fixed end of a pack.
+type footer struct {
+	codec      codec.Spec
+	blockSize  int
+	dataEnd    int64 // where the index begins
+	entryBytes int64
+	entries    int64
+	contents   int64
+	fragments  int64
+	blocks     int64
+}
+
+var codecNumbers = []string{"none", "gzip", "xz", "lz4", "zstd"}
+
+// encode is the footer without its hash and magic.
+func (f footer) encode() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 0, footerSize)
+	for i, name := range codecNumbers {
+		if name == f.codec.Name {
+			b = append(b, byte(i), byte(f.codec.Level), 0, 0)
+		}
+	}
+	b = le.AppendUint32(b, uint32(f.blockSize))
+	b = le.AppendUint64(b, uint64(f.dataEnd))
+	b = le.AppendUint64(b, uint64(f.entryBytes))
+	b = le.AppendUint32(b, uint32(f.entries))
+	b = le.AppendUint32(b, uint32(f.contents))
+	b = le.AppendUint32(b, uint32(f.fragments))
+	return le.AppendUint32(b, uint32(f.blocks))
+}
+
+// footerHead is the length of what encode makes.
+const footerHead = footerSize - sha256.Size - len(magic)
+
+// decodeFooter reads what encode made and checks it against the size of the pack.
+func decodeFooter(b []byte, fileSize int64) (footer, error) {
+	le := binary.LittleEndian
+	if int(b[0]) >= len(codecNumbers) {
+		return footer{}, fmt.Errorf("unknown compressor number %d", b[0])
+	}
+	spec, err := codec.ParseSpec(codecNumbers[b[0]], int(b[1]))
+	if err != nil {
+		return footer{}, err
+	}
+	f := footer{
+		codec:      spec,
+		blockSize:  int(le.Uint32(b[4:])),
+		dataEnd:    int64(min(le.Uint64(b[8:]), math.MaxInt64)),
+		entryBytes: int64(min(le.Uint64(b[16:]), math.MaxInt64)),
+		entries:    int64(le.Uint32(b[24:])),
+		contents:   int64(le.Uint32(b[28:])),
+		fragments:  int64(le.Uint32(b[32:])),
+		blocks:     int64(le.Uint32(b[36:])),
+	}
+	if err := codec.CheckBlockSize(f.blockSize); err != nil {
+		return footer{}, err
+	}
+	rest := fileSize - int64(len(magic)) - footerSize - f.contents*recordSize - f.blocks*4 - f.fragments*fragmentSize
+	if f.dataEnd < int64(len(magic)) || f.dataEnd > fileSize || f.entryBytes > fileSize ||
+		f.dataEnd-int64(len(magic))+f.entryBytes != rest {
+		return footer{}, fmt.Errorf("sections of the index do not add up to the size of the file")
+	}
+	return f, nil
+}
+
+// The offsets of the sections.
+func (f footer) contentsAt() int64  { return f.dataEnd + f.entryBytes }
+func (f footer) blocksAt() int64    { return f.contentsAt() + f.contents*recordSize }
+func (f footer) fragmentsAt() int64 { return f.blocksAt() + f.blocks*4 }
+func (f footer) end() int64         { return f.fragmentsAt() + f.fragments*fragmentSize }
+
+// record is a Content as it stands in the index: where its data is depends on its size.
+//
+//	no bytes             a and b are 0
+//	below a block        a is the fragment block, b the offset in it
+//	a block and more     a is the offset of the first block, b the number of its size among the block sizes
+type record struct {
+	digest [sha256.Size]byte
+	size   uint64
+	a, b   uint64
+}
+
+func (r record) append(b []byte) []byte {
+	le := binary.LittleEndian
+	b = append(b, r.digest[:]...)
+	b = le.AppendUint64(b, r.size)
+	b = le.AppendUint64(b, r.a)
+	return le.AppendUint64(b, r.b)
+}
+
+func decodeRecord(b []byte) record {
+	le := binary.LittleEndian
+	r := record{size: le.Uint64(b[32:]), a: le.Uint64(b[40:]), b: le.Uint64(b[48:])}
+	copy(r.digest[:], b)
+	return r
+}
+
+// DiskSize is the number of bytes that a block with the on-disk size s takes.
+func DiskSize(s uint32) int64 { return int64(s &^ Uncompressed) }

@@ -1,0 +1,248 @@
+package layerpack
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"sync"
+
+	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/fstree"
+)
+
+// Reader reads a pack. Its methods may be called concurrently. It keeps only the table of fragment blocks and a small
+// window of the index in memory, however many entries the pack has.
+type Reader struct {
+	f         *os.File
+	foot      footer
+	fragments []FragmentBlock
+
+	mu       sync.Mutex // guards the windows
+	contents window
+	blocks   window
+}
+
+// Open opens the pack at path and verifies its index. The data blocks are not read: what they hold shows when they are
+// decompressed.
+func Open(path string) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReader(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("layer pack %s: %w", path, err)
+	}
+	return r, nil
+}
+
+var errDamaged = errors.New("the index is damaged or cut off; pack the layer again")
+
+func newReader(f *os.File) (*Reader, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	size := info.Size()
+	if size < int64(len(magic))+footerSize {
+		return nil, errors.New("too short for a layer pack")
+	}
+	var head [len(magic)]byte
+	var foot [footerSize]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return nil, err
+	}
+	if _, err := f.ReadAt(foot[:], size-footerSize); err != nil {
+		return nil, err
+	}
+	if string(head[:]) != magic {
+		return nil, errors.New("not a layer pack of this version")
+	}
+	if string(foot[footerSize-len(magic):]) != magic {
+		return nil, errDamaged
+	}
+	r := &Reader{f: f}
+	if r.foot, err = decodeFooter(foot[:], size); err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if err := r.verify(foot[:]); err != nil {
+		return nil, err
+	}
+	r.contents = window{f: f, at: r.foot.contentsAt(), end: r.foot.blocksAt()}
+	r.blocks = window{f: f, at: r.foot.blocksAt(), end: r.foot.fragmentsAt()}
+	return r, r.readFragments()
+}
+
+// verify compares the index and the footer with the hash in the footer.
+func (r *Reader) verify(foot []byte) error {
+	h := sha256.New()
+	section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.end()-r.foot.dataEnd)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{section}, make([]byte, 256<<10)); err != nil {
+		return err
+	}
+	h.Write(foot[:footerHead])
+	if string(h.Sum(nil)) != string(foot[footerHead:footerHead+sha256.Size]) {
+		return errDamaged
+	}
+	return nil
+}
+
+func (r *Reader) readFragments() error {
+	in := bufio.NewReader(io.NewSectionReader(r.f, r.foot.fragmentsAt(), r.foot.fragments*fragmentSize))
+	var b [fragmentSize]byte
+	for range r.foot.fragments {
+		if _, err := io.ReadFull(in, b[:]); err != nil {
+			return err
+		}
+		le := binary.LittleEndian
+		fb := FragmentBlock{Offset: le.Uint64(b[:]), Size: le.Uint32(b[8:]), Length: le.Uint32(b[12:])}
+		if err := r.checkBlock(fb.Offset, fb.Size, uint64(fb.Length)); err != nil || fb.Length == 0 || fb.Size == 0 {
+			return fmt.Errorf("%w: fragment block %d: %v", errDamaged, len(r.fragments), err)
+		}
+		r.fragments = append(r.fragments, fb)
+	}
+	return nil
+}
+
+// checkBlock tells whether a block of length uncompressed bytes can lie at offset with the on-disk size s.
+func (r *Reader) checkBlock(offset uint64, s uint32, length uint64) error {
+	disk := uint64(DiskSize(s))
+	end := uint64(r.foot.dataEnd)
+	switch {
+	case length > uint64(r.foot.blockSize) || disk > length || s&Uncompressed != 0 && disk != length:
+		return fmt.Errorf("block of %d bytes for %d bytes", disk, length)
+	case disk > 0 && (offset < uint64(len(magic)) || offset > end || disk > end-offset):
+		return fmt.Errorf("block of %d bytes at %d lies outside of the data", disk, offset)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (r *Reader) Close() error { return r.f.Close() }
+
+// Codec is what the data is compressed with.
+func (r *Reader) Codec() codec.Spec { return r.foot.codec }
+
+// BlockSize is the most that a block holds, in bytes.
+func (r *Reader) BlockSize() int { return r.foot.blockSize }
+
+// Contents is the number of contents: those with a lower number exist.
+func (r *Reader) Contents() int { return int(r.foot.contents) }
+
+// FragmentBlocks is the list of fragment blocks. It must not be changed.
+func (r *Reader) FragmentBlocks() []FragmentBlock { return r.fragments }
+
+// ReadAt reads raw bytes of the pack.
+func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.f.ReadAt(p, off) }
+
+// File is the open pack, for copying from it with positioned reads.
+func (r *Reader) File() *os.File { return r.f }
+
+// Content reads the i-th content. Blocks has been checked against Size and the bounds of the pack.
+func (r *Reader) Content(i uint32) (Content, error) {
+	if int64(i) >= r.foot.contents {
+		return Content{}, fmt.Errorf("layer pack has no content %d", i)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, err := r.contents.read(int64(i)*recordSize, recordSize)
+	if err != nil {
+		return Content{}, err
+	}
+	c, err := r.content(decodeRecord(b))
+	if err != nil {
+		return Content{}, fmt.Errorf("%w: content %d: %w", errDamaged, i, err)
+	}
+	return c, nil
+}
+
+func (r *Reader) content(rec record) (Content, error) {
+	c := Content{Digest: rec.digest, Size: rec.size, Fragment: NoFragment}
+	bs := uint64(r.foot.blockSize)
+	switch {
+	case c.Size == 0:
+		return c, nil
+	case c.Size < bs:
+		if rec.a >= uint64(len(r.fragments)) {
+			return c, fmt.Errorf("no fragment block %d", rec.a)
+		}
+		length := uint64(r.fragments[rec.a].Length)
+		if rec.b > length || c.Size > length-rec.b {
+			return c, errors.New("lies outside of its fragment block")
+		}
+		c.Fragment, c.FragmentOffset = uint32(rec.a), uint32(rec.b)
+		return c, nil
+	case (c.Size-1)/bs >= maxBlocks || rec.b > uint64(r.foot.blocks) || (c.Size-1)/bs+1 > uint64(r.foot.blocks)-rec.b:
+		return c, errors.New("more blocks than the pack has")
+	}
+	c.Offset = rec.a
+	c.Blocks = make([]uint32, (c.Size-1)/bs+1)
+	at := c.Offset
+	for i := range c.Blocks {
+		b, err := r.blocks.read(int64(rec.b+uint64(i))*4, 4)
+		if err != nil {
+			return c, err
+		}
+		c.Blocks[i] = binary.LittleEndian.Uint32(b)
+		if err := r.checkBlock(at, c.Blocks[i], min(bs, c.Size-uint64(i)*bs)); err != nil {
+			return c, err
+		}
+		at += uint64(DiskSize(c.Blocks[i]))
+	}
+	return c, nil
+}
+
+// Entries are the entries in layer order. It ends with the first error.
+func (r *Reader) Entries() iter.Seq2[fstree.Entry, error] {
+	return func(yield func(fstree.Entry, error) bool) {
+		section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.entryBytes)
+		in := entryReader{r: bufio.NewReaderSize(section, 64<<10), contents: r.foot.contents}
+		for i := range r.foot.entries {
+			e, err := in.next()
+			if err != nil {
+				yield(fstree.Entry{}, fmt.Errorf("%w: entry %d: %w", errDamaged, i, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if _, err := in.r.ReadByte(); err != io.EOF {
+			yield(fstree.Entry{}, fmt.Errorf("%w: more than its %d entries", errDamaged, r.foot.entries))
+		}
+	}
+}
+
+// window is a part of a section of the file, kept for reads near the last one.
+type window struct {
+	f       *os.File
+	at, end int64 // of the section in the file
+	start   int64 // of buf in the section
+	buf     []byte
+}
+
+// windowSize is a multiple of what is read at once, so that no read falls on a border.
+const windowSize = 8 * recordSize * 128
+
+// read is n bytes at offset off of the section, valid until the next read.
+func (w *window) read(off int64, n int) ([]byte, error) {
+	if off < w.start || off+int64(n) > w.start+int64(len(w.buf)) {
+		w.start = off - off%windowSize
+		if w.buf == nil {
+			w.buf = make([]byte, windowSize)
+		}
+		w.buf = w.buf[:min(windowSize, w.end-w.at-w.start)]
+		if _, err := w.f.ReadAt(w.buf, w.at+w.start); err != nil {
+			w.buf = w.buf[:0]
+			return nil, err
+		}
+	}
+	i := off - w.start
+	return w.buf[i : i+int64(n)], nil
+}
