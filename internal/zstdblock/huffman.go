@@ -1,0 +1,233 @@
+package zstdblock
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+const maxHuffBits = 11 // RFC 8878 section 4.2.1
+
+// huffTable is the encoding side of a literals tree.
+type huffTable struct {
+	last int // highest symbol with a code
+	bits uint
+	code [256]uint32 // code << 8 | length; 0 for a symbol that has none
+	desc []byte      // tree description, empty when the tree cannot be described
+}
+
+// huffBuilder holds the scratch space of build.
+type huffBuilder struct {
+	keys   [256]uint64
+	weight [512]uint32
+	parent [512]uint16
+	fse    fseTable
+	buf    [160]byte
+}
+
+// lengths computes code lengths of at most maxHuffBits for the symbols with a count; at least two must have one.
+func (b *huffBuilder) lengths(counts *[256]uint32, out *[256]uint8) (maxLen uint) {
+	n := 0
+	for s, c := range counts {
+		out[s] = 0
+		if c > 0 {
+			b.keys[n] = uint64(c)<<8 | uint64(s)
+			n++
+		}
+	}
+	keys := b.keys[:n]
+	slices.Sort(keys)
+	// Two queues: leaves in order, inner nodes in order of creation.
+	for i, k := range keys {
+		b.weight[i] = uint32(k >> 8)
+	}
+	leaf, inner := 0, n
+	for next := n; next < 2*n-1; next++ {
+		sum := uint32(0)
+		for range 2 {
+			if leaf < n && (inner >= next || b.weight[leaf] <= b.weight[inner]) {
+				sum += b.weight[leaf]
+				b.parent[leaf] = uint16(next)
+				leaf++
+			} else {
+				sum += b.weight[inner]
+				b.parent[inner] = uint16(next)
+				inner++
+			}
+		}
+		b.weight[next] = sum
+	}
+	var byLen [maxHuffBits + 1]int
+	depth := b.weight[:2*n-1]
+	depth[2*n-2] = 0
+	over := 0 // Kraft sum beyond one, in units of 2^-maxHuffBits
+	for i := 2*n - 3; i >= 0; i-- {
+		depth[i] = depth[b.parent[i]] + 1
+		if i < n {
+			d := min(depth[i], maxHuffBits)
+			byLen[d]++
+			over += 1 << (maxHuffBits - d)
+		}
+	}
+	over -= 1 << maxHuffBits
+	// Clamped leaves overfill the code: hang one deepest leaf beside another, higher leaf until it fits.
+	for ; over > 0; over-- {
+		d := maxHuffBits - 1
+		for byLen[d] == 0 {
+			d--
+		}
+		byLen[d]--
+		byLen[d+1] += 2
+		byLen[maxHuffBits]--
+	}
+	i := 0
+	for d := maxHuffBits; d > 0; d-- {
+		for range byLen[d] {
+			out[uint8(keys[i])] = uint8(d)
+			if maxLen == 0 {
+				maxLen = uint(d)
+			}
+			i++
+		}
+	}
+	return maxLen
+}
+
+// build makes the table for counts, of which at least two are not zero.
+func (b *huffBuilder) build(t *huffTable, counts *[256]uint32) {
+	var length [256]uint8
+	t.bits = b.lengths(counts, &length)
+	var perLen [maxHuffBits + 2]uint32
+	for s, l := range length {
+		if l > 0 {
+			perLen[l]++
+			t.last = s
+		}
+	}
+	// Codes start at zero with the longest, RFC 8878 section 4.2.1.3.
+	var start [maxHuffBits + 2]uint32
+	next := uint32(0)
+	for l := t.bits; l > 0; l-- {
+		start[l] = next
+		next = (next + perLen[l]) >> 1
+	}
+	for s, l := range length {
+		t.code[s] = 0
+		if l > 0 {
+			t.code[s] = start[l]<<8 | uint32(l)
+			start[l]++
+		}
+	}
+	var weights [256]uint8
+	for s := 0; s < t.last; s++ {
+		if l := length[s]; l > 0 {
+			weights[s] = uint8(t.bits) + 1 - l
+		}
+	}
+	b.describe(t, weights[:t.last])
+}
+
+// describe sets the tree description: weights by FSE when that is shorter, else four bits each.
+func (b *huffBuilder) describe(t *huffTable, weights []uint8) {
+	t.desc = t.desc[:0]
+	if size := b.fseWeights(weights); size > 0 && size < 128 && (len(weights) > 128 || size < (len(weights)+1)/2) {
+		t.desc = append(t.desc, byte(size))
+		t.desc = append(t.desc, b.buf[:size]...)
+		return
+	}
+	if len(weights) > 128 {
+		return
+	}
+	t.desc = append(t.desc, byte(127+len(weights)))
+	for i := 0; i < len(weights); i += 2 {
+		v := weights[i] << 4
+		if i+1 < len(weights) {
+			v |= weights[i+1]
+		}
+		t.desc = append(t.desc, v)
+	}
+}
+
+// fseWeights writes the weights to buf by two interleaved FSE states and returns the size, 0 when that cannot be done.
+func (b *huffBuilder) fseWeights(weights []uint8) int {
+	var counts [maxHuffBits + 2]uint32
+	top, distinct := 0, 0
+	for _, w := range weights {
+		counts[w]++
+	}
+	for w, c := range counts {
+		if c > 0 {
+			top = w
+			distinct++
+		}
+	}
+	if distinct < 2 || len(weights) < 3 {
+		return 0
+	}
+	b.fse.normalize(counts[:top+1], uint32(len(weights)), fseLog(uint32(len(weights)), distinct, 6))
+	b.fse.build()
+	w := bitWriter{buf: b.buf[:]}
+	w.pos = len(b.fse.appendNorm(b.buf[:0]))
+	i := len(weights) - 1
+	var state [2]uint32
+	state[i&1] = b.fse.first(weights[i])
+	i--
+	state[i&1] = b.fse.first(weights[i])
+	for i--; i >= 0; i-- {
+		state[i&1] = b.fse.encode(&w, state[i&1], weights[i])
+		w.flush()
+		if w.pos > 140 {
+			return 0
+		}
+	}
+	w.add(uint64(state[1]), b.fse.log)
+	w.add(uint64(state[0]), b.fse.log)
+	w.close()
+	return w.pos
+}
+
+// size returns the bits that counts take with this table, or -1 when a symbol has no code.
+func (t *huffTable) size(counts *[256]uint32) int64 {
+	sum := int64(0)
+	for s, c := range counts {
+		if c == 0 {
+			continue
+		}
+		l := t.code[s] & 255
+		if l == 0 {
+			return -1
+		}
+		sum += int64(c) * int64(l)
+	}
+	return sum
+}
+
+// encode writes lits as one stream to buf and returns its size. buf needs eight bytes beyond the stream.
+func (t *huffTable) encode(buf, lits []byte) int {
+	acc, n, pos := uint64(0), uint(0), 0
+	i := len(lits)
+	for ; i&3 != 0; i-- {
+		c := t.code[lits[i-1]]
+		acc |= uint64(c>>8) << (n & 63)
+		n += uint(c & 255)
+	}
+	for ; i >= 4; i -= 4 {
+		binary.LittleEndian.PutUint64(buf[pos:], acc)
+		pos += int(n >> 3)
+		acc >>= n & 56
+		n &= 7
+		q := lits[i-4 : i : i]
+		c3, c2, c1, c0 := t.code[q[3]], t.code[q[2]], t.code[q[1]], t.code[q[0]]
+		acc |= uint64(c3>>8) << (n & 63)
+		n += uint(c3 & 255)
+		acc |= uint64(c2>>8) << (n & 63)
+		n += uint(c2 & 255)
+		acc |= uint64(c1>>8) << (n & 63)
+		n += uint(c1 & 255)
+		acc |= uint64(c0>>8) << (n & 63)
+		n += uint(c0 & 255)
+	}
+	w := bitWriter{acc: acc, n: n, buf: buf, pos: pos}
+	w.flush()
+	w.close()
+	return w.pos
+}

@@ -1,0 +1,5 @@
+package zstdblock
+
+func newParser(level, maxBlockSize int) parser {
+	return newGreedyParser(14, maxBlockSize)
+}
