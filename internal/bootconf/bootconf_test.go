@@ -1,0 +1,87 @@
+package bootconf
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestFormatAndParse(t *testing.T) {
+	for _, tt := range []struct {
+		config Config
+		text   string
+	}{
+		{Config{OverlaySize: "1G"}, "overlay_size=1G\n"},
+		{
+			Config{OverlaySize: "50%", Modules: []string{"virtio_ring.ko", "virtio-rng.ko"}},
+			"overlay_size=50%\nmodule=virtio_ring.ko\nmodule=virtio-rng.ko\n",
+		},
+	} {
+		if diff := cmp.Diff(tt.text, string(tt.config.Format())); diff != "" {
+			t.Errorf("Format (-want +got):\n%s", diff)
+		}
+		got, err := Parse([]byte(tt.text))
+		if err != nil {
+			t.Errorf("Parse(%q): %v", tt.text, err)
+		}
+		if diff := cmp.Diff(tt.config, got); diff != "" {
+			t.Errorf("Parse (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "unknown line",
+		"overlay_size=1G\nmodul=x.ko\n":      `unknown line "modul=x.ko"`,
+		"overlay_size=1G\nmodule=../x.ko\n":  "bad module name",
+		"overlay_size=1G\nmodule=\n":         "bad module name",
+		"module=x.ko\n":                      `overlay_size "" is not a size`,
+		"overlay_size=lots\nmodule=x.ko\n":   `overlay_size "lots" is not a size`,
+		"overlay_size=1G\n\nmodule=x.ko\n\n": "unknown line",
+	} {
+		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse(%q): error %v, want one about %q", text, err, want)
+		}
+	}
+}
+
+func TestCheckSize(t *testing.T) {
+	for _, good := range []string{"1K", "512M", "1G", "2T", "512m", "1g", "50%", "100%", "1%", "999999999K"} {
+		if err := CheckSize(good); err != nil {
+			t.Errorf("CheckSize(%q): %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "1", "512", "M", "%", "0M", "0%", "01G", "1GB", "1.5G", "-1G", "+1G", " 1G", "1G ", "101%", "1P", "1GG",
+		"9999999999K", "1G,uid=0", "½G",
+	} {
+		if CheckSize(bad) == nil {
+			t.Errorf("CheckSize(%q) accepts it", bad)
+		}
+	}
+}
+
+func TestFromCommandLine(t *testing.T) {
+	for _, tt := range []struct{ cmdline, want string }{
+		{"", ""},
+		{"\n", ""},
+		{"console=ttyS0 panic=-1\n", ""},
+		{"overlay_size=512M", "512M"},
+		{"console=ttyS0 overlay_size=512M quiet\n", "512M"},
+		{"overlay_size=512M overlay_size=1G\n", "1G"},
+		{"overlay_size=1G overlay_size=\n", ""},
+		{"overlay_size", ""},
+		{"xoverlay_size=1G", ""},
+		{`foo="a overlay_size=1G b" quiet`, ""},
+		{`foo="a b" overlay_size="2G" quiet`, "2G"},
+		{`"overlay_size=2G"`, "2G"},
+		{`foo="never closed overlay_size=1G`, ""},
+		{"a\tb  overlay_size=3G\t\n", "3G"},
+	} {
+		if got := FromCommandLine(tt.cmdline, "overlay_size"); got != tt.want {
+			t.Errorf("FromCommandLine(%q) = %q, want %q", tt.cmdline, got, tt.want)
+		}
+	}
+}
