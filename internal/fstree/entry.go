@@ -32,14 +32,14 @@ type Xattr struct {
 //
 // Path is relative to the root, cleaned, without a leading slash and without "." or ".." elements; the root directory
 // itself is ".". Names are bytes and need not be UTF-8. Whiteouts keep their names (".wh.x", ".wh..wh..opq"); Merger
-// interprets them.
+// interprets them. Whoever reads entries from outside checks all this; Merger relies on it.
 type Entry struct {
 	Path         string
 	Type         Type
 	Mode         uint16 // permission bits with setuid, setgid and sticky (07777)
 	UID, GID     uint32
 	ModTime      int64   // seconds since 1970-01-01 UTC, may be negative
-	Link         string  // target of a symlink as it stands in the layer, or cleaned path of a hard link's target
+	Link         string  // target of a symlink as it stands in the layer, not empty; or path of a hard link's target
 	Major, Minor uint32  // of a device
 	Xattrs       []Xattr // sorted by Name, no duplicates
 	Content      uint32  // of a regular file: its number in the layer's pack; else NoContent
