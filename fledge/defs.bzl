@@ -1,0 +1,24 @@
+"""Fledge's rules: OCI images and your own files as bootable microVM images.
+
+```starlark
+load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_rootfs")
+```
+"""
+
+load("//fledge/private:boot_test.bzl", _fledge_boot_test = "fledge_boot_test")
+load("//fledge/private:image_info.bzl", _FledgeImageInfo = "FledgeImageInfo")
+load("//fledge/private:kernel.bzl", _fledge_kernel = "fledge_kernel")
+load("//fledge/private:kernel_info.bzl", _FledgeKernelInfo = "FledgeKernelInfo")
+load("//fledge/private:layers.bzl", _fledge_layers = "fledge_layers")
+load("//fledge/private:providers.bzl", _FledgeLayersInfo = "FledgeLayersInfo")
+load("//fledge/private:qemu_toolchain.bzl", _fledge_qemu_toolchain = "fledge_qemu_toolchain")
+load("//fledge/private:rootfs.bzl", _fledge_rootfs = "fledge_rootfs")
+
+FledgeImageInfo = _FledgeImageInfo
+FledgeKernelInfo = _FledgeKernelInfo
+FledgeLayersInfo = _FledgeLayersInfo
+fledge_boot_test = _fledge_boot_test
+fledge_kernel = _fledge_kernel
+fledge_layers = _fledge_layers
+fledge_qemu_toolchain = _fledge_qemu_toolchain
+fledge_rootfs = _fledge_rootfs

@@ -1,0 +1,125 @@
+"""The fledge_boot_test rule."""
+
+load(":image_info.bzl", "FledgeImageInfo")
+load(":kernel_info.bzl", "FledgeKernelInfo")
+
+_QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
+
+def _fledge_boot_test_impl(ctx):
+    image = ctx.attr.image[FledgeImageInfo]
+    kernel = ctx.attr.kernel[FledgeKernelInfo]
+    if not kernel.bzimage:
+        fail("{}: kernel: {} has no bzimage, which QEMU boots".format(ctx.label, ctx.attr.kernel.label))
+    if not ctx.attr.expect and not ctx.attr.http_port:
+        fail("{}: nothing to look for: give expect (texts on the console) or http_port".format(ctx.label))
+    toolchain = ctx.toolchains[_QEMU_TOOLCHAIN]
+    files = [kernel.bzimage, image.initramfs]
+    spec = {
+        "cmdline": ctx.attr.cmdline,
+        "cpus": ctx.attr.cpus,
+        "expect": ctx.attr.expect,
+        "initramfs": image.initramfs.short_path,
+        "kernel": kernel.bzimage.short_path,
+        "memory_mb": ctx.attr.memory_mb,
+        "repeat": "bazel test --test_output=all {}".format(ctx.label),
+        "timeout_seconds": ctx.attr.boot_timeout,
+    }
+    if image.rootfs:
+        spec["rootfs"] = image.rootfs.short_path
+        files.append(image.rootfs)
+    if image.manifest:
+        spec["manifest"] = image.manifest.short_path
+        files.append(image.manifest)
+    if ctx.attr.http_port:
+        spec["http"] = {
+            "expect": ctx.attr.http_expect,
+            "path": ctx.attr.http_path,
+            "port": ctx.attr.http_port,
+        }
+    qemu_files = depset()
+    if toolchain:
+        spec["qemu"] = toolchain.qemu.path
+        qemu_files = toolchain.qemu.files
+
+    spec_file = ctx.actions.declare_file(ctx.label.name + ".boot.json")
+    ctx.actions.write(spec_file, json.encode_indent(spec) + "\n")
+    runner = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = runner, target_file = ctx.executable._boot, is_executable = True)
+    return [
+        DefaultInfo(
+            executable = runner,
+            runfiles = ctx.runfiles(files + [spec_file], transitive_files = qemu_files)
+                .merge(ctx.attr._boot[DefaultInfo].default_runfiles),
+        ),
+        RunEnvironmentInfo(environment = {"FLEDGE_BOOT_SPEC": spec_file.short_path}),
+    ]
+
+fledge_boot_test = rule(
+    implementation = _fledge_boot_test_impl,
+    doc = """Boots an image in a virtual machine and looks for signs of life.
+
+```starlark
+fledge_boot_test(
+    name = "web_boots",
+    image = ":web",
+    kernel = "@kernel",
+    expect = ["nginx: ready"],
+    http_port = 80,
+    http_expect = "Welcome",
+)
+```
+
+The machine is QEMU from the toolchain `@fledge//fledge/toolchains:qemu_toolchain_type`, with KVM where it works, else with
+emulation. The test passes when every text of `expect` has been on the console and the HTTP answer, if asked for, has come.
+A failure shows the end of the console and the command that repeats it; `--test_output=streamed` shows the console as it
+runs.
+""",
+    test = True,
+    attrs = {
+        "boot_timeout": attr.int(
+            default = 120,
+            doc = "Seconds until the test gives up. Keep it below the test's own `timeout`, so that the console is shown.",
+        ),
+        "cmdline": attr.string(
+            doc = "Further kernel parameters, for example `overlay_size=64M`.",
+        ),
+        "cpus": attr.int(
+            default = 1,
+            doc = "Processors of the machine.",
+        ),
+        "expect": attr.string_list(
+            doc = "Texts that must come up on the console, in any order.",
+        ),
+        "http_expect": attr.string(
+            doc = "Text that the body of the HTTP answer must have.",
+        ),
+        "http_path": attr.string(
+            default = "/",
+            doc = "Path of the HTTP request.",
+        ),
+        "http_port": attr.int(
+            doc = "Port in the guest that must answer an HTTP GET with status 200; 0 sends none.",
+        ),
+        "image": attr.label(
+            mandatory = True,
+            providers = [FledgeImageInfo],
+            doc = "The image to boot, a `fledge_rootfs`.",
+        ),
+        "kernel": attr.label(
+            mandatory = True,
+            providers = [FledgeKernelInfo],
+            doc = "The kernel to boot it with, a `fledge_kernel`; `fledge.kernel` of the module extension gives the one that the " +
+                  "environment names.",
+        ),
+        "memory_mb": attr.int(
+            default = 512,
+            doc = "Memory of the machine in MiB.",
+        ),
+        "_boot": attr.label(
+            default = Label("//tools/boot"),
+            executable = True,
+            cfg = "target",
+        ),
+    },
+    toolchains = [config_common.toolchain_type(_QEMU_TOOLCHAIN, mandatory = False)],
+)

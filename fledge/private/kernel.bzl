@@ -1,0 +1,55 @@
+"""The fledge_kernel rule."""
+
+load(":kernel_info.bzl", "FledgeKernelInfo")
+
+def _fledge_kernel_impl(ctx):
+    if not ctx.file.bzimage and not ctx.file.vmlinux:
+        fail("{}: give bzimage, vmlinux or both".format(ctx.label))
+    root = None
+    for f in ctx.files.modules:
+        if f.basename == "modules.builtin":
+            root = f
+    if ctx.files.modules and not root:
+        fail("{}: modules: no modules.builtin among the {} files; give all files of lib/modules/RELEASE".format(
+            ctx.label,
+            len(ctx.files.modules),
+        ))
+    return [
+        DefaultInfo(files = depset([f for f in [ctx.file.bzimage, ctx.file.vmlinux] if f])),
+        FledgeKernelInfo(
+            bzimage = ctx.file.bzimage,
+            vmlinux = ctx.file.vmlinux,
+            modules = depset(ctx.files.modules),
+            modules_root = root,
+        ),
+    ]
+
+fledge_kernel = rule(
+    implementation = _fledge_kernel_impl,
+    doc = """Declares a kernel, for the modules of a boot initramfs and for boot tests.
+
+```starlark
+fledge_kernel(
+    name = "kernel",
+    bzimage = "vmlinuz-6.1.0-cloud-amd64",
+    modules = glob(["lib/modules/6.1.0-cloud-amd64/**"]),
+)
+```
+""",
+    attrs = {
+        "bzimage": attr.label(
+            allow_single_file = True,
+            doc = "The compressed kernel (`arch/x86/boot/bzImage`, `/boot/vmlinuz-*`; on arm64 `Image`).",
+        ),
+        "modules": attr.label_list(
+            allow_files = True,
+            doc = "All files of `lib/modules/RELEASE`, `modules.builtin` among them. Leave out for a kernel that has virtio, " +
+                  "squashfs and overlay built in.",
+        ),
+        "vmlinux": attr.label(
+            allow_single_file = True,
+            doc = "The uncompressed ELF kernel, for machines that boot it directly (PVH).",
+        ),
+    },
+    provides = [FledgeKernelInfo],
+)

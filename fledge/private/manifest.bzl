@@ -1,0 +1,60 @@
+"""Writing NAME.manifest.json."""
+
+load(":packs.bzl", "PACKER_REQUIREMENTS")
+
+MANIFEST_ATTRS = {
+    "compat": attr.string(
+        doc = "`volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default is the full form.",
+        values = ["", "volant-0.7"],
+    ),
+    "manifest": attr.label(
+        allow_single_file = [".toml"],
+        mandatory = True,
+        doc = "The manifest.toml; docs/manifest.md lists its fields.",
+    ),
+}
+
+def write_manifest(ctx, config, rootfs, rootfs_digest, initramfs, initramfs_digest):
+    """Registers the action that writes NAME.manifest.json.
+
+    It reads the digest files, never the artifacts.
+
+    Args:
+      ctx: context of a rule with MANIFEST_ATTRS and PACKER_ATTR.
+      config: File with the image's OCI config, or None.
+      rootfs: File, or None.
+      rootfs_digest: File, or None.
+      initramfs: File, or None.
+      initramfs_digest: File, or None.
+
+    Returns:
+      File: the manifest.
+    """
+    out = ctx.actions.declare_file(ctx.label.name + ".manifest.json")
+    args = ctx.actions.args()
+    args.add("manifest")
+    args.add("--toml", ctx.file.manifest)
+    inputs = [ctx.file.manifest]
+    if config:
+        args.add("--image-config", config)
+        inputs.append(config)
+    if rootfs:
+        args.add("--rootfs", rootfs.basename)
+        args.add("--rootfs-digest", rootfs_digest)
+        inputs.append(rootfs_digest)
+    if initramfs:
+        args.add("--initramfs", initramfs.basename)
+        args.add("--initramfs-digest", initramfs_digest)
+        inputs.append(initramfs_digest)
+    args.add("--compat", ctx.attr.compat)
+    args.add("--out", out)
+    ctx.actions.run(
+        mnemonic = "FledgeManifest",
+        progress_message = "Writing %{output}",
+        executable = ctx.executable._packer,
+        arguments = [args],
+        inputs = inputs,
+        outputs = [out],
+        execution_requirements = PACKER_REQUIREMENTS,
+    )
+    return out

@@ -1,0 +1,111 @@
+"""Packing the layers of an image: an aspect, so that images which share layers share the actions."""
+
+load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args", "compression_slug")
+load(":packs_info.bzl", "FledgePacksInfo")
+load(":providers.bzl", "FledgeLayersInfo")
+
+# A layer's file name does not matter to an action that only reads it, so configurations may share the cache entry.
+PACKER_REQUIREMENTS = {"supports-path-mapping": "1"}
+
+PACKER_ATTR = {
+    "_packer": attr.label(
+        default = Label("//tools/packer"),
+        executable = True,
+        cfg = "exec",
+    ),
+}
+
+def _pack_layer(ctx, name, index, layer):
+    out = ctx.actions.declare_file("{}.{}.{}.pack".format(name, index, compression_slug(ctx)))
+    args = ctx.actions.args()
+    args.add("pack")
+    args.add("--layer", layer.file)
+    if layer.digest:
+        args.add("--digest", layer.digest)
+    compression_args(ctx, args)
+    args.add("--out", out)
+    ctx.actions.run(
+        mnemonic = "FledgePack",
+        progress_message = "Packing layer {} of %{{label}}".format(index),
+        executable = ctx.executable._packer,
+        arguments = [args],
+        inputs = [layer.file],
+        outputs = [out],
+        execution_requirements = PACKER_REQUIREMENTS,
+    )
+    return out
+
+def _layout_root(target, files):
+    """Finds the one File whose path, or whose folder, is the layout or archive to read."""
+    if len(files) == 1:
+        return files[0], False
+    for f in files:
+        if f.basename == "index.json":
+            return f, True
+    fail(("{}: not an image: it gives {} files and none of them is index.json. Accepted are a target of the fledge.image " +
+          "extension, fledge_layers, an OCI layout directory (or all files of one), and an OCI or docker-save tar.").format(
+        target.label,
+        len(files),
+    ))
+
+def _dirname(file):
+    return file.dirname
+
+def _pack_layout(ctx, target, owner):
+    files = target[DefaultInfo].files.to_list()
+    root, in_folder = _layout_root(target, files)
+    name = "{}.{}".format(owner.name, compression_slug(ctx))
+    packs = ctx.actions.declare_directory(name + ".packs")
+    config = ctx.actions.declare_file(name + ".config.json")
+
+    args = ctx.actions.args()
+    args.add("pack-layout")
+    if in_folder:
+        args.add_all([root], before_each = "--layout", map_each = _dirname, uniquify = False)
+    else:
+        args.add_all([root], before_each = "--layout", expand_directories = False)
+    compression_args(ctx, args)
+    args.add_all([packs], before_each = "--out-dir", expand_directories = False)
+    args.add("--config-out", config)
+    ctx.actions.run(
+        mnemonic = "FledgePackLayout",
+        progress_message = "Packing the layers of %{label}",
+        executable = ctx.executable._packer,
+        arguments = [args],
+        # rules_oci makes layouts whose members are symlinks to its target's runfiles.
+        inputs = depset(files, transitive = [target[DefaultInfo].default_runfiles.files]),
+        outputs = [packs, config],
+    )
+    return FledgePacksInfo(packs = [packs], config = config)
+
+def _packs_aspect_impl(target, ctx):
+    if FledgeLayersInfo not in target:
+        return [_pack_layout(ctx, target, target.label)]
+    info = target[FledgeLayersInfo]
+    return [FledgePacksInfo(
+        packs = [_pack_layer(ctx, target.label.name, i, layer) for i, layer in enumerate(info.layers)],
+        config = info.config,
+    )]
+
+packs_aspect = aspect(
+    implementation = _packs_aspect_impl,
+    doc = "Packs the layers of an image, one action a layer where the layers are known at analysis time.",
+    attrs = COMPRESSION_ATTRS | PACKER_ATTR,
+    provides = [FledgePacksInfo],
+)
+
+def packs_of(ctx, target):
+    """Gives the packs of an image that a rule was given.
+
+    Args:
+      ctx: context of a rule with COMPRESSION_ATTRS and PACKER_ATTR.
+      target: the image, from an attribute with packs_aspect.
+
+    Returns:
+      FledgePacksInfo
+    """
+    if FledgePacksInfo in target:
+        return target[FledgePacksInfo]
+
+    # Bazel applies aspects to rules alone, and this is a file.
+    return _pack_layout(ctx, target, ctx.label)

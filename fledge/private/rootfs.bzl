@@ -1,0 +1,167 @@
+"""The fledge_rootfs rule."""
+
+load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
+load(":image_info.bzl", "FledgeImageInfo")
+load(":init.bzl", "INIT_ATTRS")
+load(":kernel_info.bzl", "FledgeKernelInfo")
+load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
+load(":mappings.bzl", "pack_mappings")
+load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "packs_aspect", "packs_of")
+
+_AGENT_PATH = "/bin/kestrel"
+
+def _link(ctx, packs):
+    image = ctx.actions.declare_file(ctx.label.name + ".img")
+    digest = ctx.actions.declare_file(ctx.label.name + ".img.sha256")
+    args = ctx.actions.args()
+    args.add("rootfs")
+    args.add_all(packs, before_each = "--pack", expand_directories = False)
+    compression_args(ctx, args)
+    args.add("--require", _AGENT_PATH)
+    args.add("--out", image)
+    args.add("--digest-out", digest)
+    ctx.actions.run(
+        mnemonic = "FledgeLink",
+        progress_message = "Linking %{output}",
+        executable = ctx.executable._packer,
+        arguments = [args],
+        inputs = packs,
+        outputs = [image, digest],
+        execution_requirements = PACKER_REQUIREMENTS,
+    )
+    return image, digest
+
+def _dirname(file):
+    return file.dirname
+
+def _boot_initramfs(ctx):
+    out = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz")
+    digest = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz.sha256")
+    args = ctx.actions.args()
+    args.add("boot-initramfs")
+    args.add("--init", ctx.file._init)
+    args.add("--overlay-size", ctx.attr.overlay_size)
+    inputs = [ctx.file._init]
+    transitive = []
+    if ctx.attr.kernel:
+        kernel = ctx.attr.kernel[FledgeKernelInfo]
+        transitive.append(kernel.modules)
+        if kernel.modules_root:
+            args.add_all([kernel.modules_root], before_each = "--kernel-modules", map_each = _dirname)
+    args.add("--out", out)
+    args.add("--digest-out", digest)
+    ctx.actions.run(
+        mnemonic = "FledgeBootInitramfs",
+        progress_message = "Making %{output}",
+        executable = ctx.executable._packer,
+        arguments = [args],
+        inputs = depset(inputs, transitive = transitive),
+        outputs = [out, digest],
+    )
+    return out, digest
+
+def _fledge_rootfs_impl(ctx):
+    packs, config = [], None
+    if ctx.attr.image:
+        info = packs_of(ctx, ctx.attr.image)
+        packs, config = list(info.packs), info.config
+    if ctx.attr.agent:
+        packs.append(pack_mappings(ctx, "agent", {ctx.attr.agent: _AGENT_PATH}))
+    if ctx.attr.mappings:
+        packs.append(pack_mappings(ctx, "mappings", ctx.attr.mappings, ctx.attr.modes))
+    elif ctx.attr.modes:
+        fail("{}: modes sets the modes of mapped files, and there are no mappings".format(ctx.label))
+    if not packs:
+        fail("{}: nothing to put into the image: give image, agent or mappings".format(ctx.label))
+
+    rootfs, rootfs_digest = _link(ctx, packs)
+    initramfs, initramfs_digest = _boot_initramfs(ctx)
+    manifest = write_manifest(
+        ctx,
+        config = config,
+        rootfs = rootfs,
+        rootfs_digest = rootfs_digest,
+        initramfs = initramfs,
+        initramfs_digest = initramfs_digest,
+    )
+    return [
+        DefaultInfo(files = depset([rootfs, initramfs, manifest])),
+        OutputGroupInfo(
+            digests = depset([rootfs_digest, initramfs_digest]),
+            initramfs = depset([initramfs]),
+            manifest = depset([manifest]),
+            packs = depset(packs),
+            rootfs = depset([rootfs]),
+        ),
+        FledgeImageInfo(
+            rootfs = rootfs,
+            rootfs_digest = rootfs_digest,
+            initramfs = initramfs,
+            initramfs_digest = initramfs_digest,
+            manifest = manifest,
+        ),
+    ]
+
+fledge_rootfs = rule(
+    implementation = _fledge_rootfs_impl,
+    doc = """Builds a bootable squashfs root file system from an OCI image and files of your own.
+
+```starlark
+fledge_rootfs(
+    name = "web",
+    image = "@nginx",
+    manifest = "manifest.toml",
+    agent = "//:kestrel",
+    compression_level = 15,
+    overlay_size = "1G",
+    mappings = {":site": "/usr/share/nginx/html"},
+)
+```
+
+Makes `NAME.img` (squashfs 4.0, the machine's first virtio disk), `NAME.initramfs.cpio.gz` (mounts it below a writable
+overlay and starts the agent) and `NAME.manifest.json`. Each layer of the image is packed by an action of its own, the
+mappings and the agent are packed as further layers, and the image is linked from the packs: a change in one of them
+packs that one and links.
+
+**Output groups:** `rootfs`, `initramfs`, `manifest`, `digests` (files with the SHA-256 of the first two) and `packs`.
+
+**Actions:** `FledgePack` (a layer), `FledgePackLayout` (all layers of a layout directory or tar), `FledgePackFiles` (agent,
+mappings), `FledgeLink`, `FledgeBootInitramfs`, `FledgeManifest`.
+""",
+    attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | {
+        "agent": attr.label(
+            allow_files = True,
+            doc = "The agent, put at `/bin/kestrel`. May be left out when the image or a mapping brings it.",
+        ),
+        "image": attr.label(
+            allow_files = True,
+            aspects = [packs_aspect],
+            doc = "The image: a target of the `fledge.image` extension, `fledge_layers`, an OCI layout directory (as rules_oci and " +
+                  "rules_img make; or all files of one), or an OCI or docker-save tar. Its config fills what manifest.toml " +
+                  "leaves out.",
+        ),
+        "kernel": attr.label(
+            providers = [FledgeKernelInfo],
+            doc = "The kernel that will boot the image, a `fledge_kernel`. The modules it needs for that are bundled into the " +
+                  "initramfs; without the attribute none are.",
+        ),
+        "mappings": attr.label_keyed_string_dict(
+            allow_files = True,
+            doc = "Files of your own: label to absolute path in the image. A single file goes to that path, or into it when it " +
+                  "ends with `/`; a directory's contents go below it; several files go below it under their paths relative to " +
+                  "`PACKAGE/NAME/` of the label, else to its package. A path below a symlink of the image lands where the guest " +
+                  "would see it. Owner root, time 1970. Mode 0755 for a rule's executable, below the bin folders (`/bin`, " +
+                  "`/sbin`, the same under `/usr`, `/usr/local` and `/opt`) and for `.so` files below the lib folders; else 0644.",
+        ),
+        "modes": attr.string_dict(
+            doc = "Modes of mapped files that differ from what `mappings` says: absolute path to octal mode, for example " +
+                  "`{\"/etc/app/key\": \"0600\"}`.",
+        ),
+        "overlay_size": attr.string(
+            default = "1G",
+            doc = "Size of the tmpfs that takes the guest's writes: bytes with an optional `K`, `M` or `G`, or a share of the memory " +
+                  "such as `50%`. `overlay_size=` on the kernel command line overrides it.",
+        ),
+    },
+    provides = [FledgeImageInfo],
+)

@@ -1,0 +1,148 @@
+"""Analysis tests of fledge_rootfs and its parts: what is registered, and what is refused with which words."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//fledge:defs.bzl", "fledge_boot_test", "fledge_kernel", "fledge_layers", "fledge_rootfs")
+
+def _fails_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, ctx.attr.message)
+    return analysistest.end(env)
+
+_fails_test = analysistest.make(
+    _fails_impl,
+    attrs = {"message": attr.string(mandatory = True)},
+    expect_failure = True,
+)
+
+def _actions_impl(ctx):
+    env = analysistest.begin(ctx)
+    mnemonics = [a.mnemonic for a in analysistest.target_actions(env) if a.mnemonic.startswith("Fledge")]
+    asserts.equals(env, ctx.attr.mnemonics, sorted(mnemonics))
+    for action in analysistest.target_actions(env):
+        if action.mnemonic == "FledgeManifest":
+            # The manifest names digests; reading the artifacts would make it depend on every byte of them.
+            asserts.equals(env, [], [f.basename for f in action.inputs.to_list() if f.extension in ("img", "gz", "pack")])
+    return analysistest.end(env)
+
+_actions_test = analysistest.make(
+    _actions_impl,
+    attrs = {"mnemonics": attr.string_list(mandatory = True)},
+)
+
+def _argument(argv, name):
+    return [argv[i + 1] for i in range(len(argv) - 1) if argv[i] == name]
+
+def _link_impl(ctx):
+    env = analysistest.begin(ctx)
+    link = [a for a in analysistest.target_actions(env) if a.mnemonic == "FledgeLink"][0]
+    packs = [p.rsplit("/", 1)[1] for p in _argument(link.argv, "--pack")]
+    asserts.equals(env, ctx.attr.packs, packs)
+    asserts.equals(env, [ctx.attr.level], _argument(link.argv, "--level"))
+    asserts.equals(env, ["65536"], _argument(link.argv, "--block-size"))
+    return analysistest.end(env)
+
+_link_test = analysistest.make(
+    _link_impl,
+    attrs = {
+        "level": attr.string(),
+        "packs": attr.string_list(),
+    },
+)
+
+def _refused(name, message, rule = fledge_rootfs, **kwargs):
+    rule(name = name + "_subject", tags = ["manual"], **kwargs)
+    _fails_test(name = name, target_under_test = name + "_subject", message = message)
+    return name
+
+def rootfs_test_suite(name):
+    """Declares the tests and a suite of them.
+
+    Args:
+      name: of the suite.
+    """
+    native.genrule(
+        name = "empty_files",
+        outs = ["base.tar", "app.tar", "agent.bin", "site/index.html", "site/a/b.css", "modules.dep", "vmlinuz", "m.toml"],
+        cmd = "touch $(OUTS)",
+        tags = ["manual"],
+    )
+    fledge_layers(name = "layers", layers = ["base.tar", "app.tar"], tags = ["manual"])
+    fledge_rootfs(
+        name = "good",
+        agent = "agent.bin",
+        block_size = "64K",
+        compression_level = 3,
+        image = ":layers",
+        manifest = "m.toml",
+        mappings = {"site/index.html": "/srv/index.html"},
+        tags = ["manual"],
+    )
+    _actions_test(
+        name = "registers_one_action_a_part",
+        target_under_test = "good",
+        # The layers' own FledgePack actions belong to the aspect on :layers.
+        mnemonics = ["FledgeBootInitramfs", "FledgeLink", "FledgeManifest", "FledgePackFiles", "FledgePackFiles"],
+    )
+    _link_test(
+        name = "links_layers_then_agent_then_mappings",
+        target_under_test = "good",
+        level = "3",
+        packs = [
+            "layers.0.zstd3-64k.pack",
+            "layers.1.zstd3-64k.pack",
+            "good.agent.zstd3-64k.pack",
+            "good.mappings.zstd3-64k.pack",
+        ],
+    )
+    tests = ["registers_one_action_a_part", "links_layers_then_agent_then_mappings"]
+    for case, message, kwargs in [
+        ("relative_destination", "mappings: \"srv/x\": give an absolute path", {"mappings": {"agent.bin": "srv/x"}}),
+        ("climbing_destination", "mappings: \"/srv/../x\": give an absolute path", {"mappings": {"agent.bin": "/srv/../x"}}),
+        ("root_destination", "mappings: \"/\": give an absolute path", {"mappings": {"agent.bin": "/"}}),
+        ("two_to_one_place", "both go to /srv/x", {"mappings": {"agent.bin": "/srv/x", "base.tar": "/srv/x"}}),
+        ("modes_without_mappings", "there are no mappings", {"agent": "agent.bin", "modes": {"/srv/x": "0600"}}),
+        ("relative_mode_path", "modes: \"srv/x\": give an absolute path", {
+            "mappings": {"agent.bin": "/srv/x"},
+            "modes": {"srv/x": "0600"},
+        }),
+        ("gzip_level_10", "compression_level = 10: gzip has levels 1 to 9", {
+            "agent": "agent.bin",
+            "compression": "gzip",
+            "compression_level": 10,
+        }),
+        ("xz_level", "xz has no levels; leave the attribute out", {
+            "agent": "agent.bin",
+            "compression": "xz",
+            "compression_level": 1,
+        }),
+        ("nothing_inside", "give image, agent or mappings", {}),
+        ("image_that_is_none", "none of them is index.json", {"image": ":empty_files"}),
+    ]:
+        tests.append(_refused(case, message, manifest = "m.toml", **kwargs))
+    tests.append(_refused("kernel_without_file", "give bzimage, vmlinux or both", rule = fledge_kernel))
+    tests.append(_refused(
+        "modules_without_root",
+        "no modules.builtin among the 1 files",
+        rule = fledge_kernel,
+        bzimage = "vmlinuz",
+        modules = ["modules.dep"],
+    ))
+    tests.append(_refused("layers_without_any", "give base, layers or both", rule = fledge_layers))
+    fledge_kernel(name = "elf_kernel", vmlinux = "vmlinuz", tags = ["manual"])
+    fledge_kernel(name = "bz_kernel", bzimage = "vmlinuz", tags = ["manual"])
+    tests.append(_refused(
+        "boot_without_bzimage",
+        "has no bzimage, which QEMU boots",
+        rule = fledge_boot_test,
+        image = ":good",
+        kernel = ":elf_kernel",
+        expect = ["x"],
+    ))
+    tests.append(_refused(
+        "boot_without_expectation",
+        "nothing to look for",
+        rule = fledge_boot_test,
+        image = ":good",
+        kernel = ":bz_kernel",
+    ))
+    native.test_suite(name = name, tests = tests)
