@@ -1,0 +1,123 @@
+package zstdblock
+
+// stats counts what a stretch of input is made of under some parse.
+type stats struct {
+	lit [256]uint32
+	seq [3][mlCodes]uint32
+}
+
+func (s *stats) addSequence(ll, ml, value uint32) {
+	s.seq[tableLL][llCodeOf(ll)]++
+	s.seq[tableOF][ofCodeOf(value)]++
+	s.seq[tableML][mlCodeOf(ml)]++
+}
+
+func (s *stats) add(o *stats) {
+	for i, c := range o.lit {
+		s.lit[i] += c
+	}
+	for k := range s.seq {
+		for i, c := range o.seq[k] {
+			s.seq[k][i] += c
+		}
+	}
+}
+
+// entropy returns the size of counts under their own distribution and how many symbols they have.
+func entropy(counts []uint32) (size int64, distinct int) {
+	total, sum := uint32(0), int64(0)
+	for _, c := range counts {
+		if c > 0 {
+			total += c
+			distinct++
+			sum += int64(c) * int64(log2Cost(c))
+		}
+	}
+	if total == 0 {
+		return 0, 0
+	}
+	return int64(total)*int64(log2Cost(total)) - sum, distinct
+}
+
+// size estimates the zstd block for s in units of costOne, extra bits left out: those do not depend on how input is
+// divided into blocks.
+func (s *stats) size() int64 {
+	sum, n := entropy(s.lit[:])
+	sum += int64(n) * costOne * 9 / 4
+	for k := range s.seq {
+		v, n := entropy(s.seq[k][:])
+		sum += v + int64(n)*costOne*4
+	}
+	return sum + 96*costOne
+}
+
+const mlPriced = 512
+
+// prices are what the parts of a sequence cost in units of costOne under given statistics.
+type prices struct {
+	lit  [256]int32
+	ll   [llCodes]int32 // by code, extra bits included
+	of   [ofCodes]int32
+	ml   [mlCodes]int32
+	llBy [64]int32       // by length
+	mlBy [mlPriced]int32 // by length
+}
+
+// set derives prices from s.
+func (p *prices) set(s *stats) {
+	codePrices(p.lit[:], s.lit[:], 11*costOne)
+	codePrices(p.ll[:], s.seq[tableLL][:llCodes], 10*costOne)
+	codePrices(p.of[:], s.seq[tableOF][:ofCodes], 9*costOne)
+	codePrices(p.ml[:], s.seq[tableML][:mlCodes], 10*costOne)
+	for i, b := range llBits {
+		p.ll[i] += int32(b) << costShift
+	}
+	for i := range p.of {
+		p.of[i] += int32(i) << costShift
+	}
+	for i, b := range mlBits {
+		p.ml[i] += int32(b) << costShift
+	}
+	for i := range p.llBy {
+		p.llBy[i] = p.ll[llCodeOf(uint32(i))]
+	}
+	for i := minMatch; i < mlPriced; i++ {
+		p.mlBy[i] = p.ml[mlCodeOf(uint32(i))]
+	}
+}
+
+// codePrices sets the price of every symbol; one that does not occur costs a little more than one that does once.
+func codePrices(out []int32, counts []uint32, most int32) {
+	total := uint32(0)
+	for _, c := range counts {
+		total += c
+	}
+	if total == 0 {
+		for i := range out {
+			out[i] = 5 * costOne
+		}
+		return
+	}
+	lt := log2Cost(total + 1)
+	for i := range out {
+		if c := counts[i]; c > 0 {
+			out[i] = min(max(lt-log2Cost(c), costOne/16), most)
+		} else {
+			out[i] = min(lt+costOne, most)
+		}
+	}
+}
+
+func (p *prices) literalRun(n uint32) int32 {
+	if n < uint32(len(p.llBy)) {
+		return p.llBy[n]
+	}
+	return p.ll[llCodeOf(n)]
+}
+
+func (p *prices) matchLen(n uint32) int32 {
+	if n < mlPriced {
+		return p.mlBy[n]
+	}
+	return p.ml[mlCodeOf(n)]
+}
