@@ -1,0 +1,151 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+	"syscall"
+)
+
+const (
+	// diskDeadline bounds the wait for a disk whose virtio device is there already, in nanoseconds.
+	diskDeadline = 5e9
+	// graceDeadline bounds the wait when there is no sign of one: drivers probe their devices before a module's load
+	// returns, so only a bus that scans in the background could still bring one.
+	graceDeadline = 250e6
+	// pollInterval bounds one wait for an event: the kernel may lack the events (no netlink).
+	pollInterval = 20e6
+)
+
+// What the buses say about virtio disks, while there is none to use.
+const (
+	noDevice    = iota // no virtio disk on any bus
+	noTransport        // a PCI device that no driver took
+	noDriver           // a virtio device that no driver took
+	starting           // a driver has it, its disk is about to appear
+)
+
+var missingDisk = [...]string{
+	noDevice:    "attach the image as the machine's first virtio disk",
+	noTransport: "one is on the PCI bus, but the kernel has no virtio_pci: bundle the kernel's modules with the image",
+	noDriver:    "one is on the virtio bus, but the kernel has no virtio_blk: bundle the kernel's modules with the image",
+	starting:    "its driver found one, but it did not become ready in 5 s",
+}
+
+// waitForDisk returns the name of the first virtio disk, "vda" as a rule. It waits for one that the machine has and that
+// is not ready yet.
+func waitForDisk(sys string) (string, error) {
+	// Listening begins before the first look, so that no event falls between the two.
+	events := listenUevents()
+	defer syscall.Close(events)
+	start := now()
+	for {
+		if name := firstDisk(sys); name != "" {
+			return name, nil
+		}
+		state := diskState(sys)
+		waited := now() - start
+		if waited > diskDeadline || state == noDevice && waited > graceDeadline {
+			return "", fail("no virtio disk", nil, missingDisk[state])
+		}
+		waitReadable(events, pollInterval)
+	}
+}
+
+// firstDisk is the virtio disk that comes first in the kernel's order (vda … vdz, vdaa …), or "".
+func firstDisk(sys string) string {
+	first := ""
+	for _, name := range readDir(sys + "/block") {
+		if !strings.HasPrefix(name, "vd") {
+			continue
+		}
+		if first == "" || len(name) < len(first) || len(name) == len(first) && name < first {
+			first = name
+		}
+	}
+	return first
+}
+
+// diskState looks for virtio disks by their IDs (virtio 1.2, sections 4.1.2.1 and 5).
+func diskState(sys string) int {
+	state := noDevice
+	pci := sys + "/bus/pci/devices/"
+	for _, dev := range readDir(pci) {
+		id := attribute(pci + dev + "/device")
+		if attribute(pci+dev+"/vendor") == "0x1af4" && (id == "0x1001" || id == "0x1042") && !hasDriver(pci+dev) {
+			state = noTransport
+		}
+	}
+	virtio := sys + "/bus/virtio/devices/"
+	for _, dev := range readDir(virtio) {
+		if attribute(virtio+dev+"/device") != "0x0002" {
+			continue
+		}
+		if hasDriver(virtio + dev) {
+			return starting
+		}
+		state = noDriver
+	}
+	return state
+}
+
+func attribute(path string) string {
+	b, _ := readFile(path)
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+func hasDriver(dev string) bool {
+	var st syscall.Stat_t
+	return syscall.Stat(dev+"/driver", &st) == nil
+}
+
+// fileSystems are the ones that a rootfs may have, each with the magic number of its superblock.
+var fileSystems = [...]struct {
+	name   string
+	offset int
+	magic  string
+}{
+	{"squashfs", 0, "hsqs"},
+}
+
+// superblockSize is how much of a disk the table above looks at.
+const superblockSize = 4096
+
+// detect tells which file system the disk holds.
+func detect(dev string) (string, error) {
+	fd, err := syscall.Open(dev, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fail("open "+dev, err, "")
+	}
+	defer syscall.Close(fd)
+	b := make([]byte, superblockSize)
+	n, err := syscall.Pread(fd, b, 0)
+	if err != nil {
+		return "", fail("read "+dev, err, "")
+	}
+	if fs := fileSystemOf(b[:n]); fs != "" {
+		return fs, nil
+	}
+	return "", fail(dev+" holds no squashfs, its first bytes are "+hex(b[:min(n, 8)]), nil, missingDisk[noDevice])
+}
+
+// fileSystemOf is the name of the file system that starts with b, or "".
+func fileSystemOf(b []byte) string {
+	for _, fs := range fileSystems {
+		if end := fs.offset + len(fs.magic); end <= len(b) && string(b[fs.offset:end]) == fs.magic {
+			return fs.name
+		}
+	}
+	return ""
+}
+
+func hex(b []byte) string {
+	s := ""
+	for i, v := range b {
+		if i > 0 {
+			s += " "
+		}
+		s += string("0123456789abcdef"[v>>4]) + string("0123456789abcdef"[v&15])
+	}
+	return s
+}
