@@ -44,7 +44,7 @@ The default outputs are the layers, base layer first, and the config.
             mandatory = True,
         ),
         "media_types": attr.string_list(
-            doc = "The OCI or Docker media type of each layer, in the order of `layers`; \"\" for one that is not known.",
+            doc = "The media type of each layer, in the order of `layers`; \"\" for one that is not known.",
             mandatory = True,
         ),
     },

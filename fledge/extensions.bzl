@@ -1,0 +1,25 @@
+"""Fledge's module extension: what it fetches or finds, as repositories.
+
+```starlark
+fledge = use_extension("@fledge//fledge:extensions.bzl", "fledge")
+```
+"""
+
+load("//fledge/private:image_tags.bzl", "declare_images", "image_tag", "registry_tag")
+
+def _fledge_impl(module_ctx):
+    images = declare_images(module_ctx)
+    return module_ctx.extension_metadata(
+        reproducible = True,
+        root_module_direct_deps = images.deps,
+        root_module_direct_dev_deps = images.dev_deps,
+    )
+
+fledge = module_extension(
+    implementation = _fledge_impl,
+    doc = "Makes repositories of OCI images (`fledge.image`), from registries that `fledge.registry` tells more about.",
+    tag_classes = {
+        "image": image_tag,
+        "registry": registry_tag,
+    },
+)
