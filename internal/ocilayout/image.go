@@ -1,0 +1,191 @@
+// Package ocilayout reads container images from files: an OCI image layout (OCI image specification 1.1,
+// image-layout.md) as a directory or a tar archive, and the archive that docker save writes (Docker image
+// specification 1.2).
+//
+// Nothing is believed before its digest was checked, and nothing is unpacked: the layers of an archive are read where
+// they lie.
+package ocilayout
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Image is one image of a layout.
+type Image struct {
+	store     store
+	rawConfig []byte
+	config    *Config
+	layers    []Layer
+}
+
+// Open finds the image for platform ("os/architecture" or "os/architecture/variant", such as "linux/amd64") in the
+// layout directory, OCI archive or docker-save archive at path. An empty platform serves when there is only one image.
+func Open(path, platform string) (*Image, error) {
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	var s store = dirStore(path)
+	if !info.IsDir() {
+		if s, err = openTar(path); err != nil {
+			return nil, fmt.Errorf("image %s: %w", path, err)
+		}
+	}
+	im, err := openStore(s, want)
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("image %s: %w", path, err)
+	}
+	return im, nil
+}
+
+// Close releases the archive. Layers cannot be opened any more.
+func (im *Image) Close() error { return im.store.Close() }
+
+// Config returns the image's configuration as it stands in the layout, and parsed.
+func (im *Image) Config() ([]byte, *Config) { return im.rawConfig, im.config }
+
+// Layers returns the image's layers, base layer first; there is at least one.
+func (im *Image) Layers() []Layer { return im.layers }
+
+// reader reads the documents of one layout.
+type reader struct {
+	store store
+	want  platform
+}
+
+// openStore tells the forms apart: docker save writes an OCI layout, too, since Docker 25, and that one is preferred
+// because it has a digest for everything.
+func openStore(s store, want platform) (*Image, error) {
+	r := reader{s, want}
+	raw, err := r.document("index.json")
+	if err == nil {
+		return r.layout(raw)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if raw, err = r.document("manifest.json"); err == nil {
+		return r.dockerSave(raw)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return nil, errors.New("there is neither index.json nor manifest.json; accepted are an OCI image layout (a directory " +
+		"or a tar) and the tar of docker save")
+}
+
+// document reads the JSON document at name.
+func (r reader) document(name string) ([]byte, error) {
+	f, _, err := r.store.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, name)
+}
+
+// choice is an image that may be the one asked for.
+type choice struct {
+	name     string // digest, or config name in an archive of docker save
+	platform platform
+	tags     []string
+}
+
+// choose returns the position of the one image for the wanted platform. An image that does not tell its platform
+// serves when no other does.
+func (r reader) choose(choices []choice) (int, error) {
+	var fits, maybe []int
+	for i, c := range choices {
+		switch {
+		case c.platform.serves(r.want):
+			fits = append(fits, i)
+		case !c.platform.known():
+			maybe = append(maybe, i)
+		}
+	}
+	if len(fits) == 0 {
+		fits = maybe
+	}
+	switch {
+	case len(choices) == 0:
+		return 0, errors.New("holds no image")
+	case len(fits) == 1:
+		return fits[0], nil
+	case len(fits) == 0:
+		return 0, fmt.Errorf("holds no image for %s, only %s", r.want, list(choices))
+	case r.want.OS == "":
+		return 0, fmt.Errorf("holds several images; choose one with --platform, or keep only one: %s", list(choices))
+	}
+	return 0, fmt.Errorf("holds several images for %s; keep only one of them: %s", r.want, list(choices))
+}
+
+func list(choices []choice) string {
+	out := make([]string, len(choices))
+	for i, c := range choices {
+		out[i] = fmt.Sprintf("%s (%s)", c.name, strings.Join(append([]string{c.platform.String()}, c.tags...), ", "))
+	}
+	return strings.Join(out, "; ")
+}
+
+// finish checks a config against the layers and the platform, and makes the image.
+func (r reader) finish(raw []byte, layers []Layer) (*Image, error) {
+	c, err := ParseConfig(raw)
+	if err != nil {
+		return nil, err
+	}
+	p := platform{c.OS, c.Architecture, c.Variant}
+	if p.known() && !p.serves(r.want) {
+		return nil, fmt.Errorf("image config: the image is for %s, not for %s", p, r.want)
+	}
+	switch {
+	case len(layers) == 0:
+		return nil, errors.New("empty image: there are no layers")
+	case c.RootFS.Type != "layers":
+		return nil, fmt.Errorf("image config: rootfs.type is %q, not \"layers\"", c.RootFS.Type)
+	case len(c.RootFS.DiffIDs) != len(layers):
+		return nil, fmt.Errorf("image config: rootfs.diff_ids has %d entries, but the manifest has %d layers",
+			len(c.RootFS.DiffIDs), len(layers))
+	}
+	for i, id := range c.RootFS.DiffIDs {
+		if _, err := hexDigest(id); err != nil {
+			return nil, fmt.Errorf("image config: rootfs.diff_ids[%d]: %w", i, err)
+		}
+		layers[i].DiffID = id
+		if layers[i].Digest == "" {
+			layers[i].Digest = id
+		}
+	}
+	return &Image{store: r.store, rawConfig: raw, config: c, layers: layers}, nil
+}
+
+// verified reads a small document whole and checks its size (-1: any) and digest.
+func verified(f io.Reader, what, digest string, size int64) ([]byte, error) {
+	return readBounded(newVerifier(f, what, digest, size), what)
+}
+
+// decode parses a document that was found as what.
+func decode(raw []byte, what string, v any) error {
+	if err := parseJSON(raw, v); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// known tells whether a media type is in accepted, with the error to report if it is not.
+func known(mediaType string, accepted []string) error {
+	if slices.Contains(accepted, mediaType) {
+		return nil
+	}
+	return typeError(mediaType, accepted)
+}
