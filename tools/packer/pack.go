@@ -2,10 +2,89 @@ package main
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"hash"
 	"io"
+	"os"
+	"strings"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
 func runPack(ctx context.Context, args []string, stderr io.Writer) error {
-	return errors.New("not written yet")
+	fs := flag.NewFlagSet("packer pack", flag.ContinueOnError)
+	var comp compressionFlags
+	comp.register(fs)
+	layer := fs.String("layer", "", "layer `file`: tar, tar+gzip or tar+zstd")
+	digest := fs.String("digest", "", "`sha256:HEX` of the layer file, which is checked")
+	maxUnpacked := fs.Int64("max-unpacked-size", 0,
+		"`bytes` that the layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
+	out := fs.String("out", "", "`file` to write the layer pack to")
+	if err := parseFlags(fs, args, stderr, "layer", "out"); err != nil {
+		return err
+	}
+	spec, err := comp.spec()
+	if err != nil {
+		return err
+	}
+	if *digest != "" && !isDigest(*digest) {
+		return cli.Usagef("--digest %q: give sha256: and 64 lower case hex digits", *digest)
+	}
+	return cli.WriteFile(*out, func(f *os.File) error {
+		return packLayer(ctx, *layer, *digest, f, layerpack.Options{
+			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, MaxUnpacked: *maxUnpacked,
+		})
+	})
+}
+
+func isDigest(s string) bool {
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	b, err := hex.DecodeString(digits)
+	return ok && err == nil && len(b) == sha256.Size && digits == strings.ToLower(digits)
+}
+
+// packLayer packs the layer file at path into f. A digest that is not empty must be that of the file.
+func packLayer(ctx context.Context, path, digest string, f *os.File, o layerpack.Options) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	name := "layer " + path
+	if digest == "" {
+		_, err = layerpack.PackLayer(ctx, in, info.Size(), f, o)
+	} else {
+		name = fmt.Sprintf("layer %s (%s)", digest, path)
+		h := sha256.New()
+		_, err = layerpack.PackLayer(ctx, io.TeeReader(in, h), info.Size(), f, o)
+		if wrong := checkDigest(ctx, in, h, digest); wrong != nil {
+			err = wrong // it explains any other error
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// checkDigest reads the rest of in and compares the digest of all of it.
+func checkDigest(ctx context.Context, in io.Reader, h hash.Hash, want string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if _, err := io.Copy(h, in); err != nil {
+		return err
+	}
+	if got := fmt.Sprintf("sha256:%x", h.Sum(nil)); got != want {
+		return fmt.Errorf("the file is damaged or another one: its digest is %s; fetch it again or correct the digest", got)
+	}
+	return nil
 }
