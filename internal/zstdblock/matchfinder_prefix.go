@@ -7,7 +7,8 @@ type candidate struct{ len, off uint32 }
 
 // prefixFinder finds, for every position, the nearest earlier place that shares a prefix, for a ladder of prefix
 // lengths. One table per length that remembers the last position answers exactly that, and unlike the steps of a tree
-// or chain its look-ups do not wait for each other.
+// or chain its look-ups do not wait for each other. Lengths are done one after the other, so that only one table at a
+// time needs room in the cache.
 type prefixFinder struct {
 	nice   int // a match this long ends the search
 	steps  []int
@@ -15,6 +16,7 @@ type prefixFinder struct {
 	shift  uint
 	base   uint32 // added to positions, so that entries of earlier frames are too small
 	size   uint32
+	near   [][]uint32 // by step: distance of the nearest place, 0 for none
 	list   []candidate
 	start  []uint32 // list[start[i]:start[i+1]] belongs to position first+i
 	first  int
@@ -24,16 +26,20 @@ const (
 	posBits = 24
 	posMask = 1<<posBits - 1
 	padding = 64 // zero bytes behind the input that loads may touch
+
+	prime1 = 0x9e3779b185ebca87
+	prime2 = 0xc2b2ae3d27d4eb4f
 )
 
 func newPrefixFinder(steps []int, nice int, maxBlock int) *prefixFinder {
 	log := uint(bits.Len(uint(maxBlock - 1)))
-	log = min(max(log, 10), 17)
+	log = min(max(log, 10), uint(envInt("ZLOG", 16)))
 	f := &prefixFinder{nice: nice, steps: steps, shift: 64 - log, base: 1}
+	n := min(maxBlock, maxZstdBlock)
 	for range steps {
 		f.tables = append(f.tables, make([]uint32, 1<<log))
+		f.near = append(f.near, make([]uint32, n))
 	}
-	n := min(maxBlock, maxZstdBlock)
 	f.list = make([]candidate, n*len(steps)+1)
 	f.start = make([]uint32, n+1)
 	return f
@@ -52,65 +58,77 @@ func (f *prefixFinder) begin(n int) {
 
 // find lists the candidates of buf[lo:hi]; buf ends with padding that is not input.
 func (f *prefixFinder) find(buf []byte, lo, hi int) {
+	for k, l := range f.steps {
+		if l <= 8 {
+			nearest(f.near[k][:hi-lo], f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), 64-8*uint(l), f.shift)
+		} else {
+			nearestLong(f.near[k][:hi-lo], f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), l-8, f.shift)
+		}
+	}
+	f.collect(buf, lo, hi)
+}
+
+// nearest sets out to the distances of the last places with the same low 64-drop bits.
+func nearest(out, table []uint32, buf []byte, base, lo uint32, drop, shift uint) {
+	for i := range out {
+		h := load64(buf, i) << (drop & 63) * prime1
+		tag := uint32(h>>16) &^ posMask
+		e := &table[h>>(shift&63)]
+		at := base + uint32(i)
+		d := at - (*e ^ tag)
+		*e = at | tag
+		if d > lo+uint32(i) {
+			d = 0
+		}
+		out[i] = d
+	}
+}
+
+// nearestLong does the same for eight bytes and more.
+func nearestLong(out, table []uint32, buf []byte, base, lo uint32, more int, shift uint) {
+	ahead := buf[more:]
+	for i := range out {
+		h := (load64(buf, i) ^ bits.RotateLeft64(load64(ahead, i)*prime2, 29)) * prime1
+		tag := uint32(h>>16) &^ posMask
+		e := &table[h>>(shift&63)]
+		at := base + uint32(i)
+		d := at - (*e ^ tag)
+		*e = at | tag
+		if d > lo+uint32(i) {
+			d = 0
+		}
+		out[i] = d
+	}
+}
+
+// collect turns the nearest places into candidates of growing length.
+func (f *prefixFinder) collect(buf []byte, lo, hi int) {
 	f.first = lo
 	n := uint32(0)
-	base := f.base
 	for i := lo; i < hi; i++ {
 		f.start[i-lo] = n
-		v := load64(buf, i)
 		best := uint32(2)
-		at := base + uint32(i)
 		for k, l := range f.steps {
-			var h uint64
-			if l <= 8 {
-				h = (v << (64 - 8*uint(l))) * 0x9e3779b185ebca87
-			} else {
-				w := load64(buf, i+l-8)
-				h = (v ^ bits.RotateLeft64(w, 29)*0xc2b2ae3d27d4eb4f) * 0x9e3779b185ebca87
-			}
-			t := f.tables[k]
-			e := &t[h>>f.shift]
-			old := *e
-			tag := uint32(h>>24) << posBits
-			*e = at | tag
-			c := old & posMask
-			if best >= uint32(l) || c < base || (old^tag)>>posBits != 0 {
+			d := f.near[k][i-lo]
+			if best >= uint32(l) || d == 0 {
 				continue
 			}
-			m := uint32(matchLen(buf, int(c-base), i, hi))
+			m := uint32(matchLen(buf, i-int(d), i, hi))
 			if m > best {
 				best = m
-				f.list[n] = candidate{m, at - c}
+				f.list[n] = candidate{m, d}
 				n++
 			}
 		}
 		if best >= uint32(f.nice) {
-			for i++; i < hi && best > 1; i++ {
-				best--
+			end := min(hi, i+int(best))
+			for i++; i < end; i++ {
 				f.start[i-lo] = n
-				if best&3 == 0 {
-					f.insert(buf, i)
-				}
 			}
 			i--
 		}
 	}
 	f.start[hi-lo] = n
-}
-
-func (f *prefixFinder) insert(buf []byte, i int) {
-	v := load64(buf, i)
-	at := f.base + uint32(i)
-	for k, l := range f.steps {
-		var h uint64
-		if l <= 8 {
-			h = (v << (64 - 8*uint(l))) * 0x9e3779b185ebca87
-		} else {
-			w := load64(buf, i+l-8)
-			h = (v ^ bits.RotateLeft64(w, 29)*0xc2b2ae3d27d4eb4f) * 0x9e3779b185ebca87
-		}
-		f.tables[k][h>>f.shift] = at | uint32(h>>24)<<posBits
-	}
 }
 
 // at returns the candidates of position i, longer ones later.
