@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Sets up in a cache folder what this machine lacks to build and boot-test the repository, and prints where it is as
+# shell assignments. Usage: setup.sh CACHE PART..., of the parts bazel, go (after bazel), qemu and kernel.
+set -euo pipefail
+umask 022
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tools/bootstrap/lib.sh
+. "$here/lib.sh"
+cache=$1
+shift
+
+# What a part is made of: it is made again, beside the old one, when any of this changes.
+declare -A sources=(
+  [bazel]="bazel.sh"
+  [go]="bazel.sh go.sh modules"
+  [qemu]="qemu.sh"
+  [kernel]="kernel.sh"
+)
+
+# stamp NAME: names the state of a part's sources, and its place, which is written into programs.
+stamp() {
+  local files
+  cd "$here"
+  # shellcheck disable=SC2086 # a list of names
+  files=$(find lib.sh ${sources[$1]} -type f | LC_ALL=C sort)
+  # shellcheck disable=SC2086
+  { echo "$cache" $files; cat $files; } | sha256sum | cut -c1-12
+}
+
+# make NAME DIR: makes a part unless another process did so in the meantime.
+make() {
+  local name=$1 final=$2 tmp=$cache/tmp.$1 old
+  [ "$(uname -sm)" = "Linux x86_64" ] || die "the set-up is for Linux on x86_64; install Bazelisk instead"
+  need flock util-linux
+  mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock -n 9 || { log "waiting for another set-up in $cache"; flock 9; }
+  [ ! -d "$final" ] || return 0
+  log "setting up $name in $final"
+  rm -rf "$tmp/out"
+  mkdir -p "$tmp/out"
+  # shellcheck source=/dev/null
+  (. "$here/$name.sh" && build "$tmp" "$final")
+  touch "$tmp/out/used"
+  mv "$tmp/out" "$final"
+  rm -rf "$tmp"
+  log "$name is ready: $(megabytes "$final") MB, after ${SECONDS}s"
+  # Another checkout may use an older one: only what nobody started for three days goes.
+  for old in "$cache/$name"-????????????; do
+    [ "$old" = "$final" ] || [ -n "$(find "$old/used" -mtime -3 2>/dev/null)" ] || rm -rf "$old"
+  done
+}
+
+for name; do
+  dir=$cache/$name-$(stamp "$name")
+  [ -d "$dir" ] || make "$name" "$dir"
+  : >"$dir/used"
+  sed 's/^/export /' "$dir/env"
+  [ "$name" != bazel ] || bazel_dir=$dir
+done
