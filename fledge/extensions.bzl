@@ -5,21 +5,25 @@ fledge = use_extension("@fledge//fledge:extensions.bzl", "fledge")
 ```
 """
 
+load("//fledge/private:host_tags.bzl", "declare_host", "kernel_tag")
 load("//fledge/private:image_tags.bzl", "declare_images", "image_tag", "registry_tag")
 
 def _fledge_impl(module_ctx):
     images = declare_images(module_ctx)
+    host = declare_host(module_ctx)
     return module_ctx.extension_metadata(
         reproducible = True,
-        root_module_direct_deps = images.deps,
-        root_module_direct_dev_deps = images.dev_deps,
+        root_module_direct_deps = images.deps + host.deps,
+        root_module_direct_dev_deps = images.dev_deps + host.dev_deps,
     )
 
 fledge = module_extension(
     implementation = _fledge_impl,
-    doc = "Makes repositories of OCI images (`fledge.image`), from registries that `fledge.registry` tells more about.",
+    doc = "Makes repositories of OCI images (`fledge.image`), from registries that `fledge.registry` tells more about, and of " +
+          "the kernel that the environment names (`fledge.kernel`).",
     tag_classes = {
         "image": image_tag,
+        "kernel": kernel_tag,
         "registry": registry_tag,
     },
 )

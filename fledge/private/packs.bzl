@@ -35,35 +35,44 @@ def _pack_layer(ctx, name, index, layer):
     )
     return out
 
-def _layout_root(target, files):
-    """Finds the one File whose path, or whose folder, is the layout or archive to read."""
-    if len(files) == 1:
-        return files[0], False
-    for f in files:
-        if f.basename == "index.json":
-            return f, True
-    fail(("{}: not an image: it gives {} files and none of them is index.json. Accepted are a target of the fledge.image " +
-          "extension, fledge_layers, an OCI layout directory (or all files of one), and an OCI or docker-save tar.").format(
-        target.label,
-        len(files),
-    ))
-
 def _dirname(file):
     return file.dirname
 
-def _pack_layout(ctx, target, owner):
+def layout_inputs(target, args):
+    """Adds --layout and --platform for an image that is a layout directory, all files of one, or a tar.
+
+    Args:
+      target: the image.
+      args: the Args to add to.
+
+    Returns:
+      depset of File: what the action must have as inputs.
+    """
     files = target[DefaultInfo].files.to_list()
-    root, in_folder = _layout_root(target, files)
+    indexes = [f for f in files if f.basename == "index.json"]
+    if len(files) == 1:
+        args.add_all(files, before_each = "--layout", expand_directories = False)
+    elif indexes:
+        args.add_all(indexes[:1], before_each = "--layout", map_each = _dirname)
+    else:
+        fail(("{}: not an image: it gives {} files and none of them is index.json. Accepted are a target of the fledge.image " +
+              "extension, fledge_layers, an OCI layout directory (or all files of one), and an OCI or docker-save tar.").format(
+            target.label,
+            len(files),
+        ))
+    args.add("--platform", "linux/amd64")
+
+    # rules_oci makes layouts whose members are symlinks to its target's runfiles.
+    return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
+
+def _pack_layout(ctx, target, owner):
     name = "{}.{}".format(owner.name, compression_slug(ctx))
     packs = ctx.actions.declare_directory(name + ".packs")
     config = ctx.actions.declare_file(name + ".config.json")
 
     args = ctx.actions.args()
     args.add("pack-layout")
-    if in_folder:
-        args.add_all([root], before_each = "--layout", map_each = _dirname, uniquify = False)
-    else:
-        args.add_all([root], before_each = "--layout", expand_directories = False)
+    inputs = layout_inputs(target, args)
     compression_args(ctx, args)
     args.add_all([packs], before_each = "--out-dir", expand_directories = False)
     args.add("--config-out", config)
@@ -72,8 +81,7 @@ def _pack_layout(ctx, target, owner):
         progress_message = "Packing the layers of %{label}",
         executable = ctx.executable._packer,
         arguments = [args],
-        # rules_oci makes layouts whose members are symlinks to its target's runfiles.
-        inputs = depset(files, transitive = [target[DefaultInfo].default_runfiles.files]),
+        inputs = inputs,
         outputs = [packs, config],
     )
     return FledgePacksInfo(packs = [packs], config = config)
@@ -82,14 +90,18 @@ def _packs_aspect_impl(target, ctx):
     if FledgeLayersInfo not in target:
         return [_pack_layout(ctx, target, target.label)]
     info = target[FledgeLayersInfo]
-    return [FledgePacksInfo(
-        packs = [_pack_layer(ctx, target.label.name, i, layer) for i, layer in enumerate(info.layers)],
-        config = info.config,
-    )]
+
+    # The base's packs are the base's own, so that all images on it share them.
+    base = getattr(ctx.rule.attr, "base", None)
+    packs = list(base[FledgePacksInfo].packs) if base else []
+    for i in range(len(packs), len(info.layers)):
+        packs.append(_pack_layer(ctx, target.label.name, i, info.layers[i]))
+    return [FledgePacksInfo(packs = packs, config = info.config)]
 
 packs_aspect = aspect(
     implementation = _packs_aspect_impl,
     doc = "Packs the layers of an image, one action a layer where the layers are known at analysis time.",
+    attr_aspects = ["base"],
     attrs = COMPRESSION_ATTRS | PACKER_ATTR,
     provides = [FledgePacksInfo],
 )

@@ -6,6 +6,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +28,7 @@ var commands = []command{
 	{"pack", "pack one OCI layer (tar, tar+gzip, tar+zstd) into a layer pack", runPack},
 	{"pack-files", "pack single files with given destinations into a layer pack", runPackFiles},
 	{"pack-layout", "pack every layer of an OCI layout, or of an OCI or docker-save tar", runPackLayout},
+	{"split-layout", "copy the layers of an OCI layout, or of such a tar, to files of their own", runSplitLayout},
 	{"rootfs", "link layer packs into a squashfs image", runRootfs},
 	{"boot-initramfs", "make the small initramfs that boots a squashfs image", runBootInitramfs},
 	{"manifest", "turn manifest.toml and the image's config into manifest.json", runManifest},
@@ -35,6 +38,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := dispatch(ctx, os.Args[1:], os.Stderr)
 	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "packer: %v\n", err)
 	}
@@ -53,7 +59,7 @@ func dispatch(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
-			if err := c.run(ctx, args[1:], stderr); err != nil {
+			if err := c.run(ctx, args[1:], stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 			return nil

@@ -1,7 +1,7 @@
 """Analysis tests of fledge_rootfs and its parts: what is registered, and what is refused with which words."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load("//fledge:defs.bzl", "fledge_boot_test", "fledge_kernel", "fledge_layers", "fledge_rootfs")
+load("//fledge:defs.bzl", "fledge_boot_test", "fledge_kernel", "fledge_layers", "fledge_layout", "fledge_rootfs")
 
 def _fails_impl(ctx):
     env = analysistest.begin(ctx)
@@ -51,7 +51,7 @@ _link_test = analysistest.make(
 
 def _refused(name, message, rule = fledge_rootfs, **kwargs):
     rule(name = name + "_subject", tags = ["manual"], **kwargs)
-    _fails_test(name = name, target_under_test = name + "_subject", message = message)
+    _fails_test(name = name, size = "small", target_under_test = name + "_subject", message = message)
     return name
 
 def rootfs_test_suite(name):
@@ -79,12 +79,14 @@ def rootfs_test_suite(name):
     )
     _actions_test(
         name = "registers_one_action_a_part",
+        size = "small",
         target_under_test = "good",
         # The layers' own FledgePack actions belong to the aspect on :layers.
         mnemonics = ["FledgeBootInitramfs", "FledgeLink", "FledgeManifest", "FledgePackFiles", "FledgePackFiles"],
     )
     _link_test(
         name = "links_layers_then_agent_then_mappings",
+        size = "small",
         target_under_test = "good",
         level = "3",
         packs = [
@@ -94,7 +96,27 @@ def rootfs_test_suite(name):
             "good.mappings.zstd3-64k.pack",
         ],
     )
-    tests = ["registers_one_action_a_part", "links_layers_then_agent_then_mappings"]
+    fledge_layers(name = "on_layers", base = ":layers", layers = ["agent.bin"], tags = ["manual"])
+    fledge_rootfs(
+        name = "on_base",
+        block_size = "64K",
+        compression_level = 3,
+        image = ":on_layers",
+        manifest = "m.toml",
+        tags = ["manual"],
+    )
+    _link_test(
+        name = "shares_the_packs_of_a_base",
+        size = "small",
+        target_under_test = "on_base",
+        level = "3",
+        packs = ["layers.0.zstd3-64k.pack", "layers.1.zstd3-64k.pack", "on_layers.2.zstd3-64k.pack"],
+    )
+    tests = [
+        "registers_one_action_a_part",
+        "links_layers_then_agent_then_mappings",
+        "shares_the_packs_of_a_base",
+    ]
     for case, message, kwargs in [
         ("relative_destination", "mappings: \"srv/x\": give an absolute path", {"mappings": {"agent.bin": "srv/x"}}),
         ("climbing_destination", "mappings: \"/srv/../x\": give an absolute path", {"mappings": {"agent.bin": "/srv/../x"}}),
@@ -128,6 +150,7 @@ def rootfs_test_suite(name):
         modules = ["modules.dep"],
     ))
     tests.append(_refused("layers_without_any", "give base, layers or both", rule = fledge_layers))
+    tests.append(_refused("layout_of_nothing", "give the number of", rule = fledge_layout, layout = "base.tar", layers = 0))
     fledge_kernel(name = "elf_kernel", vmlinux = "vmlinuz", tags = ["manual"])
     fledge_kernel(name = "bz_kernel", bzimage = "vmlinuz", tags = ["manual"])
     tests.append(_refused(
