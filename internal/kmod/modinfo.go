@@ -28,7 +28,7 @@ func parseModinfo(data []byte) (modinfo, error) {
 	if err != nil {
 		return modinfo{}, fmt.Errorf("not a kernel module: .modinfo: %w", err)
 	}
-	info := modinfo{arch: archOf(f.Machine)}
+	info := modinfo{arch: ArchOf(f.Machine)}
 	for entry := range strings.SplitSeq(string(b), "\x00") {
 		key, value, _ := strings.Cut(entry, "=")
 		switch {
@@ -41,8 +41,8 @@ func parseModinfo(data []byte) (modinfo, error) {
 	return info, nil
 }
 
-// archOf is GOARCH's name of the machine, or the ELF name for those that Fledge does not boot.
-func archOf(m elf.Machine) string {
+// ArchOf is GOARCH's name of the machine, or the ELF name for those that Fledge does not boot.
+func ArchOf(m elf.Machine) string {
 	switch m {
 	case elf.EM_X86_64:
 		return "amd64"

@@ -1,0 +1,139 @@
+// Package bootfs makes the small initramfs that boots a squashfs image: the init, its configuration and the kernel
+// modules it loads, as one gzip-compressed cpio archive.
+package bootfs
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/fledge-build/fledge/internal/bootconf"
+	"github.com/fledge-build/fledge/internal/cpio"
+	"github.com/fledge-build/fledge/internal/kmod"
+)
+
+// Options is what a boot initramfs is made of.
+type Options struct {
+	Init        []byte        // a static Linux program, /init
+	OverlaySize string        // default size of the overlay; see bootconf.CheckSize
+	Modules     []kmod.Module // in the order to load them; all for the init's architecture
+}
+
+// required are the modules without which no squashfs image boots from a virtio disk; of the buses one is enough.
+var (
+	required = []string{"virtio_blk", "squashfs", "overlay"}
+	buses    = []string{"virtio_pci", "virtio_mmio"}
+	// useful are those that an agent needs, who has no modules of his own: network, console, random numbers.
+	useful = []string{"virtio_net", "virtio_console", "virtio_rng"}
+)
+
+// SelectModules picks the modules for a boot initramfs from a kernel: those that booting needs, the usual virtio devices
+// as far as the kernel has them, and extra. What is built into the kernel is left out.
+func SelectModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
+	wanted := available(kernel, buses)
+	if len(wanted) == 0 {
+		return nil, fmt.Errorf("kernel %s has neither %s nor %s: a virtio disk cannot be reached",
+			kernel.Release(), buses[0], buses[1])
+	}
+	wanted = append(wanted, required...)
+	wanted = append(wanted, available(kernel, useful)...)
+	return kernel.Resolve(append(wanted, extra...))
+}
+
+func available(kernel *kmod.Tree, names []string) []string {
+	var have []string
+	for _, name := range names {
+		if kernel.Has(name) {
+			have = append(have, name)
+		}
+	}
+	return have
+}
+
+// Write writes the initramfs to w. The bytes depend on o alone.
+func Write(w io.Writer, o Options) error {
+	if err := bootconf.CheckSize(o.OverlaySize); err != nil {
+		return err
+	}
+	if err := checkPrograms(o); err != nil {
+		return err
+	}
+	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	z.ModTime, z.OS = time.Unix(0, 0), 255 // no time, unknown system (RFC 1952, section 2.3.1)
+	if err := writeArchive(z, o); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+func writeArchive(w io.Writer, o Options) error {
+	conf := bootconf.Config{OverlaySize: o.OverlaySize}
+	for _, m := range o.Modules {
+		conf.Modules = append(conf.Modules, m.Name+".ko")
+	}
+	a := archive{w: cpio.NewWriter(w)}
+	for _, dir := range []string{"dev", "proc", "sys", "fledge", bootconf.ModulesDir} {
+		a.add(cpio.Header{Name: dir, Mode: cpio.TypeDir | 0o755}, nil)
+	}
+	// Both must be there before the first instruction of the init: the kernel opens the console for it, and Go's runtime
+	// opens null in place of a console that does not exist.
+	a.add(cpio.Header{Name: "dev/console", Mode: cpio.TypeChar | 0o600, Major: 5, Minor: 1}, nil)
+	a.add(cpio.Header{Name: "dev/null", Mode: cpio.TypeChar | 0o666, Major: 1, Minor: 3}, nil)
+	a.add(cpio.Header{Name: "init", Mode: cpio.TypeRegular | 0o755}, o.Init)
+	a.add(cpio.Header{Name: bootconf.File, Mode: cpio.TypeRegular | 0o644}, conf.Format())
+	for i, m := range o.Modules {
+		a.add(cpio.Header{Name: bootconf.ModulesDir + "/" + conf.Modules[i], Mode: cpio.TypeRegular | 0o644}, m.Data)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	return a.w.Close()
+}
+
+// archive numbers the entries and keeps the first error.
+type archive struct {
+	w     *cpio.Writer
+	inode uint32
+	err   error
+}
+
+func (a *archive) add(h cpio.Header, data []byte) {
+	if a.err != nil {
+		return
+	}
+	a.inode++
+	h.Inode, h.Size = a.inode, int64(len(data))
+	if a.err = a.w.WriteHeader(&h); a.err == nil {
+		_, a.err = a.w.Write(data)
+	}
+}
+
+// checkPrograms finds what the kernel would only tell on the console: an init that needs a loader, or modules for another
+// machine.
+func checkPrograms(o Options) error {
+	f, err := elf.NewFile(bytes.NewReader(o.Init))
+	if err != nil {
+		return fmt.Errorf("init: not a Linux program: %w", err)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("init: it needs a dynamic loader, which the initramfs lacks: link it statically")
+		}
+	}
+	arch := kmod.ArchOf(f.Machine)
+	for _, m := range o.Modules {
+		if m.Arch != arch {
+			return fmt.Errorf("init is for %s, but module %s is for %s: give the modules of a kernel for %s",
+				arch, m.Name, m.Arch, arch)
+		}
+	}
+	return nil
+}
