@@ -87,10 +87,10 @@ func (r reader) savedLayer(name string) (Layer, error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF {
 		return Layer{}, fmt.Errorf("%s: %w", name, err)
 	}
-	l := Layer{MediaType: typeOCILayer, Size: size, store: r.store, member: name}
+	l := Layer{MediaType: typeDockerLayer, Size: size, store: r.store, member: name}
 	switch {
 	case bytes.HasPrefix(start[:n], []byte("\x1f\x8b")):
-		l.gunzip, l.Size = true, -1
+		l.MediaType, l.gunzip = typeDockerLayer+".gzip", true
 	case bytes.HasPrefix(start[:n], []byte("\x28\xb5\x2f\xfd")):
 		return Layer{}, fmt.Errorf("%s is a zstd stream, which this kind of archive cannot hold; accepted are tar and "+
 			"tar+gzip, or save the image as an OCI archive", name)

@@ -52,7 +52,8 @@ func TestErrors(t *testing.T) {
 			"holds no image for linux/amd64, only " + digestOfImage("arm64", app) + " (linux/arm64)"},
 		{"index lies about the platform", func(m memory) {
 			m.index(with(m.image("arm64", app), "platform", object{"os": "linux", "architecture": "amd64"}))
-		}, "linux/amd64", "manifest " + digestOfImage("arm64", app) + ": image config: the image is for linux/arm64, not for linux/amd64"},
+		}, "linux/amd64", "manifest " + digestOfImage("arm64", app) +
+			": image config: the image is for linux/arm64, not for linux/amd64"},
 		{"only an attestation", func(m memory) {
 			m.index(with(m.image("amd64", app), "artifactType", "application/vnd.in-toto+json"))
 		}, "", "manifest " + digestOfImage("amd64", app) + " is no image but an artifact, and there is nothing else"},
@@ -66,8 +67,8 @@ func TestErrors(t *testing.T) {
 			"convert it, for example with skopeo copy --format oci"},
 		{"schema 1 by content", func(m memory) {
 			m.index(m.addJSON(typeDockerManifest, object{"schemaVersion": 1}))
-		}, "", "manifest " + digestOf(toJSON(object{"schemaVersion": 1})) + " is a Docker schema 1 image, whose layers have " +
-			"no reliable digests; convert it, for example with skopeo copy --format oci"},
+		}, "", "manifest " + digestOf(toJSON(object{"schemaVersion": 1})) + " is a Docker schema 1 image, whose layers " +
+			"have no reliable digests; convert it, for example with skopeo copy --format oci"},
 		{"type confusion", func(m memory) { m.index(with(m.image("amd64", app), "mediaType", typeDockerManifest)) }, "",
 			"manifest " + digestOfImage("amd64", app) + ` says its media type is "` + typeOCIManifest +
 				`", but is referred to as "` + typeDockerManifest + `"`},

@@ -200,8 +200,8 @@ func contents(t *testing.T, path, platform string) [][]byte {
 		if bytes.HasPrefix(b, []byte("\x1f\x8b")) {
 			b = gunzipped(t, b)
 		}
-		if _, err := io.Copy(io.Discard, l.VerifyDiffID(bytes.NewReader(b))); err != nil {
-			t.Fatal(err)
+		if d := digestOf(b); d != l.DiffID {
+			t.Errorf("layer %s has diff ID %s, not %s", l.Digest, d, l.DiffID)
 		}
 		out = append(out, b)
 	}

@@ -81,8 +81,8 @@ func openStore(s store, want platform) (*Image, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return nil, errors.New("there is neither index.json nor manifest.json; accepted are an OCI image layout (a directory " +
-		"or a tar) and the tar of docker save")
+	return nil, errors.New("there is neither index.json nor manifest.json; accepted are an OCI image layout " +
+		"(a directory or a tar) and the tar of docker save")
 }
 
 // document reads the JSON document at name.

@@ -194,6 +194,46 @@ func readAll(m memory) error {
 	return nil
 }
 
+// A compressed layer of docker save is checked by what it unpacks to, damaged streams and early closes included.
+func TestGunzipVerifier(t *testing.T) {
+	gz := gzipped(base)
+	damaged := bytes.Clone(gz)
+	damaged[len(gz)/2] ^= 0x55
+	for name, tt := range map[string]struct {
+		stream []byte
+		want   string
+	}{
+		"good":        {gz, ""},
+		"two members": {append(gzipped(base[:100]), gzipped(base[100:])...), ""},
+		"other":       {gzipped(app), "x: unpacked: has the digest " + digestOf(app)},
+		"damaged":     {damaged, ""},
+		"cut off":     {gz[:len(gz)-5], "x: unpacked: unexpected EOF"},
+		"garbage":     {append(bytes.Clone(gz), "garbage garbage"...), "x: unpacked: gzip: invalid header"},
+		"no header":   {[]byte("x"), "x: unpacked: unexpected EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := io.ReadAll(newGunzipVerifier(io.NopCloser(bytes.NewReader(tt.stream)), "x", digestOf(base)))
+			switch {
+			case name == "damaged" && err != nil: // which error depends on the bit
+			case (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want):
+				t.Errorf("error %v, want %q", err, tt.want)
+			case err == nil && !bytes.Equal(got, tt.stream):
+				t.Error("the stream was changed")
+			}
+		})
+	}
+	g := newGunzipVerifier(io.NopCloser(bytes.NewReader(gz)), "x", digestOf(base))
+	if _, err := g.Read(make([]byte, 10)); err != nil {
+		t.Error(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-g.done; err == nil {
+		t.Error("closed early without an error for the side that unpacks")
+	}
+}
+
 func TestVerifierReadsPastTheEnd(t *testing.T) {
 	for _, tt := range []struct {
 		size int64

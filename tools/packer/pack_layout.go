@@ -3,9 +3,121 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/ocilayout"
 )
 
 func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
-	return errors.New("not written yet")
+	fs := flag.NewFlagSet("packer pack-layout", flag.ContinueOnError)
+	var comp compressionFlags
+	comp.register(fs)
+	layout := fs.String("layout", "", "OCI image layout (`directory` or tar), or tar of docker save")
+	platform := fs.String("platform", "", "`os/architecture` to choose from several images, such as linux/amd64")
+	maxUnpacked := fs.Int64("max-unpacked-size", 0,
+		"`bytes` that a layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
+	outDir := fs.String("out-dir", "", "empty or new `directory` for the packs 0000.pack, 0001.pack …, base layer first")
+	configOut := fs.String("config-out", "", "`file` to write the image's configuration to")
+	if err := parseFlags(fs, args, stderr, "layout", "out-dir", "config-out"); err != nil {
+		return err
+	}
+	spec, err := comp.spec()
+	if err != nil {
+		return err
+	}
+	image, err := ocilayout.Open(*layout, *platform)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	// Packs appear in the directory only when all of them are good.
+	dir := filepath.Clean(*outDir)
+	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	o := layerpack.Options{Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, MaxUnpacked: *maxUnpacked}
+	if err := packLayers(ctx, image.Layers(), temp, o); err != nil {
+		return fmt.Errorf("image %s: %w", *layout, err)
+	}
+	config, _ := image.Config()
+	return cli.WriteBuffered(*configOut, func(w io.Writer) error {
+		if _, err := w.Write(config); err != nil {
+			return err
+		}
+		return moveInto(dir, temp)
+	})
+}
+
+// packLayers writes a pack for each layer to dir.
+func packLayers(ctx context.Context, layers []ocilayout.Layer, dir string, o layerpack.Options) error {
+	var entries int64
+	for i, layer := range layers {
+		err := cli.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.pack", i)), func(f *os.File) error {
+			stats, err := packStoredLayer(ctx, layer, f, o)
+			entries += stats.Entries
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if entries == 0 {
+		return errors.New("empty image: there is nothing in its layers")
+	}
+	return nil
+}
+
+func packStoredLayer(ctx context.Context, l ocilayout.Layer, f *os.File, o layerpack.Options) (layerpack.Stats, error) {
+	in, err := l.Open()
+	if err != nil {
+		return layerpack.Stats{}, err
+	}
+	defer in.Close()
+	stats, err := layerpack.PackLayer(ctx, in, l.Size, f, o)
+	if err != nil {
+		err = fmt.Errorf("layer %s: %w", l.Digest, err)
+	}
+	if ctx.Err() != nil {
+		return stats, ctx.Err()
+	}
+	// Only the end of the layer tells whether its digest is right; a wrong one explains any other error.
+	if _, wrong := io.Copy(io.Discard, in); wrong != nil {
+		err = wrong
+	}
+	return stats, err
+}
+
+// moveInto moves the files of temp to dir, which must be empty, or is made. On an error, dir stays as it was.
+func moveInto(dir, temp string) (err error) {
+	switch there, err := os.ReadDir(dir); {
+	case len(there) > 0:
+		return fmt.Errorf("%s is not empty: it holds %s", dir, there[0].Name())
+	case errors.Is(err, os.ErrNotExist):
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	files, err := os.ReadDir(temp)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := os.Rename(filepath.Join(temp, f.Name()), filepath.Join(dir, f.Name())); err != nil {
+			for _, moved := range files[:i] {
+				os.Remove(filepath.Join(dir, moved.Name()))
+			}
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fledge-build/fledge/internal/layerpack"
+)
+
+// tarball makes a tar of regular files from names and contents in turn.
+func tarball(t *testing.T, files ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for i := 0; i < len(files); i += 2 {
+		h := &tar.Header{Name: files[i], Mode: 0o644, Size: int64(len(files[i+1])), Typeflag: tar.TypeReg}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, files[i+1])
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// savedImage writes an archive as docker save does and returns its path and the config in it.
+func savedImage(t *testing.T, diffIDs []string, layers ...string) (path, config string) {
+	t.Helper()
+	manifest := map[string]any{"Config": "config.json", "RepoTags": []string{"app:1"}}
+	files := []string{}
+	names := []string{}
+	for i, l := range layers {
+		names = append(names, fmt.Sprintf("%d/layer.tar", i))
+		files = append(files, names[i], l)
+		if len(diffIDs) <= i {
+			diffIDs = append(diffIDs, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(l))))
+		}
+	}
+	manifest["Layers"] = names
+	encode := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	config = encode(map[string]any{"os": "linux", "architecture": "amd64",
+		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs}})
+	files = append(files, "config.json", config, "manifest.json", encode([]any{manifest}))
+	path = filepath.Join(t.TempDir(), "image.tar")
+	if err := os.WriteFile(path, []byte(tarball(t, files...)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path, config
+}
+
+func packLayout(t *testing.T, image string, more ...string) (dir, config string, err error) {
+	t.Helper()
+	out := t.TempDir()
+	dir, config = filepath.Join(out, "packs"), filepath.Join(out, "config.json")
+	args := append([]string{"--layout", image, "--out-dir", dir, "--config-out", config, "--level", "1"}, more...)
+	err = runPackLayout(t.Context(), args, io.Discard)
+	// Whatever happened, nothing else may lie around.
+	left, _ := os.ReadDir(out)
+	for _, f := range left {
+		if f.Name() != "packs" && f.Name() != "config.json" || err != nil {
+			t.Errorf("%s was left behind", f.Name())
+		}
+	}
+	return dir, config, err
+}
+
+func TestPackLayout(t *testing.T) {
+	image, config := savedImage(t, nil, tarball(t, "base", "base"), tarball(t, "app", "app", "more", "more"))
+	dir, configOut, err := packLayout(t, image, "--platform", "linux/amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	packs, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packs {
+		r, err := layerpack.Open(filepath.Join(dir, p.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range r.Entries() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[p.Name()] = append(got[p.Name()], e.Path)
+		}
+		r.Close()
+	}
+	if d := cmp.Diff(map[string][]string{"0000.pack": {"base"}, "0001.pack": {"app", "more"}}, got); d != "" {
+		t.Error(d)
+	}
+	if raw, err := os.ReadFile(configOut); err != nil || string(raw) != config {
+		t.Errorf("config %s, error %v", raw, err)
+	}
+}
+
+func TestPackLayoutErrors(t *testing.T) {
+	empty := tarball(t)
+	good := tarball(t, "a", "b")
+	wrong := fmt.Sprintf("sha256:%x", sha256.Sum256(nil))
+	for _, tt := range []struct {
+		name    string
+		diffIDs []string
+		layers  []string
+		args    []string
+		want    string
+	}{
+		{"no layers", nil, nil, nil, "empty image: there are no layers"},
+		{"empty layers", nil, []string{empty, empty}, nil, "empty image: there is nothing in its layers"},
+		{"wrong digest", []string{wrong}, []string{good}, nil, "layer " + wrong + ": has the digest "},
+		{"digest explains damage", []string{wrong}, []string{good[:700]}, nil, "layer " + wrong + ": has the digest "},
+		{"not a tar", nil, []string{strings.Repeat("x", 2000)}, nil, "unknown media type: "},
+		{"other platform", nil, []string{good}, []string{"--platform", "linux/arm64"}, "holds no image for linux/arm64"},
+		{"bad level", nil, []string{good}, []string{"--level", "99"}, "level"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			image, _ := savedImage(t, tt.diffIDs, tt.layers...)
+			_, _, err := packLayout(t, image, tt.args...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMoveInto(t *testing.T) {
+	temp, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"0000.pack", "0001.pack"} {
+		if err := os.WriteFile(filepath.Join(temp, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := moveInto(dir, temp); err != nil {
+		t.Fatal(err)
+	}
+	err := moveInto(dir, temp)
+	if want := dir + " is not empty: it holds 0000.pack"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
