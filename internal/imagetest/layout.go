@@ -1,0 +1,134 @@
+// Package imagetest helps tests to compare what Fledge makes of layers with what other programs make of them: it has
+// umoci unpack layers, the kernel mount images, and describes the file trees that result. What the machine lacks (root,
+// a program, a file system) skips the test and says so.
+package imagetest
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// File is one entry of a layer. The size is that of Data.
+type File struct {
+	tar.Header
+	Data string
+}
+
+// Tar makes an uncompressed layer.
+func Tar(t testing.TB, files ...File) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, f := range files {
+		f.Size = int64(len(f.Data))
+		if err := w.WriteHeader(&f.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(f.Data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// NeedRoot skips the test unless it runs as root and has the programs.
+func NeedRoot(t testing.TB, programs ...string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for owners, devices and mounts")
+	}
+	Need(t, programs...)
+}
+
+// Need skips the test unless the programs are installed.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("needs %s, which is not installed", p)
+		}
+	}
+}
+
+// Run runs a program, which must succeed, and gives what it printed.
+func Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// Unpack has umoci unpack the layers (uncompressed tar files at these paths), the base first, and gives the folder of
+// the root file system, or umoci's error. It needs root.
+func Unpack(t testing.TB, layers ...string) (rootfs string, err error) {
+	t.Helper()
+	NeedRoot(t, "umoci")
+	layout, bundle := filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "bundle")
+	writeLayout(t, layout, layers)
+	out, err := exec.Command("umoci", "unpack", "--image", layout+":test", bundle).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("umoci unpack: %w\n%s", err, out)
+	}
+	return filepath.Join(bundle, "rootfs"), nil
+}
+
+// object is a JSON object.
+type object map[string]any
+
+// writeLayout makes an OCI image layout with one image, tagged "test".
+func writeLayout(t testing.TB, dir string, layers []string) {
+	t.Helper()
+	blobs := filepath.Join(dir, "blobs", "sha256")
+	if err := os.MkdirAll(blobs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	add := func(mediaType string, data []byte) object {
+		hex := fmt.Sprintf("%x", sha256.Sum256(data))
+		write(t, filepath.Join(blobs, hex), data)
+		return object{"mediaType": mediaType, "digest": "sha256:" + hex, "size": len(data)}
+	}
+	encode := func(v any) []byte {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	descriptors, ids := []object{}, []any{}
+	for _, path := range layers {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := add("application/vnd.oci.image.layer.v1.tar", data)
+		descriptors, ids = append(descriptors, d), append(ids, d["digest"])
+	}
+	config := add("application/vnd.oci.image.config.v1+json", encode(object{
+		"architecture": "amd64", "os": "linux", "rootfs": object{"type": "layers", "diff_ids": ids},
+	}))
+	manifest := add("application/vnd.oci.image.manifest.v1+json", encode(object{
+		"schemaVersion": 2, "config": config, "layers": descriptors,
+	}))
+	manifest["annotations"] = object{"org.opencontainers.image.ref.name": "test"}
+	write(t, filepath.Join(dir, "index.json"), encode(object{"schemaVersion": 2, "manifests": []object{manifest}}))
+	write(t, filepath.Join(dir, "oci-layout"), encode(object{"imageLayoutVersion": "1.0.0"}))
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
