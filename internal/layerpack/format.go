@@ -25,7 +25,7 @@ const (
 	magic        = "FLGPACK\x01" // the last byte is the version
 	recordSize   = sha256.Size + 8 + 8 + 8
 	fragmentSize = 8 + 4 + 4
-	footerSize   = 88
+	footerSize   = 80
 )
 
 // maxBlocks bounds the blocks of one content, so that their sizes fit into memory: 64 MiB of them.
