@@ -25,6 +25,11 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 		paths = append(paths, path)
 		return nil
 	})
+	var required []string
+	fs.Func("require", "`path` of a program that must be in the image; may be given several times", func(path string) error {
+		required = append(required, path)
+		return nil
+	})
 	out := fs.String("out", "", "image `file` to write")
 	digestOut := fs.String("digest-out", "", "`file` to write the image's digest to, as sha256:HEX")
 	if err := parseFlags(fs, args, stderr, "out"); err != nil {
@@ -44,7 +49,7 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 	defer closePacks(packs)
 	var stats squashfs.Stats
 	digest, err := writeWithDigest(*out, *digestOut, func(w io.Writer) (err error) {
-		stats, err = linkRootfs(ctx, w, packs, squashfs.Options{
+		stats, err = linkRootfs(ctx, w, packs, required, squashfs.Options{
 			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, TempDir: filepath.Dir(*out),
 		})
 		return err
@@ -56,9 +61,9 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 	return nil
 }
 
-// linkRootfs merges the packs and writes the image.
+// linkRootfs merges the packs and writes the image, if the required programs are there.
 func linkRootfs(
-	ctx context.Context, w io.Writer, packs []*layerpack.Reader, o squashfs.Options,
+	ctx context.Context, w io.Writer, packs []*layerpack.Reader, required []string, o squashfs.Options,
 ) (squashfs.Stats, error) {
 	m := fstree.NewMerger()
 	for _, p := range packs {
@@ -69,6 +74,12 @@ func linkRootfs(
 	tree, err := m.Tree()
 	if err != nil {
 		return squashfs.Stats{}, err
+	}
+	for _, path := range required {
+		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
+			return squashfs.Stats{}, fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
+				"add it to a layer or a mapping (attribute agent for /bin/kestrel)", path)
+		}
 	}
 	return squashfs.Link(ctx, w, tree, packs, o)
 }
