@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,28 +15,17 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-var errTooLong = errors.New("block holds more than it may")
+var errTooLong = errors.New("holds more than it may")
 
-// checkLength tells whether a decoder appended at most max bytes to dst.
-func checkLength(dst, out []byte, max int) ([]byte, error) {
-	if len(out)-len(dst) > max {
-		return dst, errTooLong
-	}
-	return out, nil
-}
-
-// readBlock appends what r, which decodes in, holds: at most max bytes, and nothing may be left in in.
-func readBlock(name string, dst []byte, r io.Reader, in *bytes.Reader, max int) ([]byte, error) {
-	start := len(dst)
-	out := slices.Grow(dst, max+1)[:start+max+1] // one more shows that there is too much, and where the end is
-	for n := start; ; {
+// readBlock appends what r holds, at most max bytes.
+func readBlock(name string, dst []byte, r io.Reader, max int) ([]byte, error) {
+	out := slices.Grow(dst, max+1)[:len(dst)+max+1] // one more shows that there is too much, and where the end is
+	for n := len(dst); ; {
 		k, err := r.Read(out[n:])
 		n += k
 		switch {
 		case n == len(out):
 			return dst, fmt.Errorf("%s block: %w", name, errTooLong)
-		case errors.Is(err, io.EOF) && in.Len() > 0:
-			return dst, fmt.Errorf("%s block: %d bytes too many", name, in.Len())
 		case errors.Is(err, io.EOF):
 			return out[:n], nil
 		case err != nil:

@@ -52,5 +52,9 @@ func (d *gzipDecoder) Decode(dst, src []byte, max int) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("gzip block: %w", err)
 	}
-	return readBlock("gzip", dst, d.r, d.in, max)
+	out, err := readBlock("gzip", dst, d.r, max)
+	if err == nil && d.in.Len() > 0 {
+		return dst, fmt.Errorf("gzip block: %d bytes too many", d.in.Len())
+	}
+	return out, err
 }

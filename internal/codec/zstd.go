@@ -2,6 +2,7 @@ package codec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -55,9 +56,13 @@ func newZstdDecoder() (Decoder, error) {
 }
 
 func (d zstdDecoder) Decode(dst, src []byte, max int) ([]byte, error) {
-	out, err := d.dec.DecodeAll(src, dst)
-	if err != nil {
+	// The decoder's bound counts what is in dst already, so it gets only the room behind that.
+	out, err := d.dec.DecodeAll(src, slices.Grow(dst, max)[len(dst):len(dst)])
+	switch {
+	case err != nil:
 		return dst, fmt.Errorf("zstd block: %w", err)
+	case len(out) > max:
+		return dst, fmt.Errorf("zstd block: %w", errTooLong)
 	}
-	return checkLength(dst, out, max)
+	return append(dst, out...), nil
 }
