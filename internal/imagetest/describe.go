@@ -45,7 +45,7 @@ func Describe(t testing.TB, dir string) []string {
 		if err != nil {
 			return err
 		}
-		attrs, err := xattrs(path)
+		attrs, err := Xattrs(path)
 		if err != nil {
 			return err
 		}
@@ -79,8 +79,8 @@ func special(path string, st *unix.Stat_t) (string, error) {
 	return "", nil
 }
 
-// xattrs lists the extended attributes, sorted by name.
-func xattrs(path string) (string, error) {
+// Xattrs lists the extended attributes of the file at path, sorted by name, as name=hex.
+func Xattrs(path string) (string, error) {
 	buf := make([]byte, 64<<10)
 	n, err := unix.Llistxattr(path, buf)
 	if err != nil {

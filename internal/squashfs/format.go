@@ -1,8 +1,8 @@
 // Package squashfs links file systems of the format squashfs 4.0: it writes the tables for a merged tree and copies the
 // compressed file data from layer packs.
 //
-// The format is that of the Linux kernel's fs/squashfs/squashfs_fs.h and of "Squashfs Binary Format" (doc/format.adoc of
-// squashfs-tools-ng); where several layouts are allowed, the choice is mksquashfs's.
+// The format is that of the Linux kernel's fs/squashfs/squashfs_fs.h and of "Squashfs Binary Format" (doc/format.adoc
+// of squashfs-tools-ng); where several layouts are allowed, the choice is mksquashfs's.
 package squashfs
 
 import (

@@ -45,9 +45,9 @@ func newImage(ctx context.Context, p *plan, workers *pool, blockSize int) *image
 
 // describe fills the inode and directory tables.
 //
-// All inodes but the directories' come first, in the order of the tree. Nothing in them depends on other blocks of
-// metadata, so they are compressed on all cores. The directories follow, children before parents: a listing refers to
-// the inodes in it, and a directory's inode to its listing.
+// All inodes but the directories' come first, in the order of the tree. Nothing in them depends on other blocks, so
+// they are compressed on all cores. The directories follow, children before parents: a listing refers to the inodes in
+// it, and a directory's inode to its listing.
 func (img *image) describe(tree *fstree.Tree) error {
 	img.places = make([]uint64, tree.Inodes)
 	root := uint32(1)
@@ -59,8 +59,8 @@ func (img *image) describe(tree *fstree.Tree) error {
 	return err
 }
 
-// numbers gives the inode numbers of dir's children and the next free one: consecutive from next on, except for names of
-// nodes that have a number already. Both passes over the tree get the same numbers.
+// numbers gives the inode numbers of dir's children and the next free one: consecutive from next on, except for names
+// of nodes that have a number already. Both passes over the tree get the same numbers.
 func (img *image) numbers(dir *fstree.Node, next uint32) ([]uint32, uint32) {
 	list := make([]uint32, len(dir.Children()))
 	for i, d := range dir.Children() {
@@ -234,7 +234,7 @@ func (img *image) writeTo(w io.Writer) error {
 
 // pathOf is the path of the entry name of the directory being described.
 func (img *image) pathOf(name string) string {
-	return strings.Join(append(slices.Clone(img.path), name), "/")
+	return "/" + strings.Join(append(slices.Clone(img.path), name), "/")
 }
 
 // fail names the file at fault.
