@@ -12,7 +12,7 @@ drop+='|httpclient|httpcore|junixsocket|cdi-api|bsh|asm|jacoco|jarjar|el-api|jsp
 drop+='|activation|jaxb|commons-parent|apache-pom|stax2|cglib|aopalliance|jta|geronimo-interceptor|jzlib|javaewah'
 drop+='|isorelax).*'
 
-helpers="build-runfiles process-wrapper daemonize linux-sandbox embedded_tools/tools/zip/zipper/zipper"
+helpers=(build-runfiles process-wrapper daemonize linux-sandbox embedded_tools/tools/zip/zipper/zipper)
 
 # lay_out_java ROOT OUT: the private Java, without what only people read.
 lay_out_java() {
@@ -35,7 +35,7 @@ lay_out_java() {
 lay_out_bazel() {
   local root=$1 out=$2 final=$3 lib=$1/usr/lib/x86_64-linux-gnu classpath=bazel_classpath_debian_depends.txt p jar
   cp -a "$root/usr/share/bazel" "$out/base"
-  for p in $helpers; do
+  for p in "${helpers[@]}"; do
     rm -f "$out/base/$p"
     cp "$root/usr/libexec/x86_64-linux-gnu/bazel/${p##*/}" "$out/base/$p"
   done
@@ -56,8 +56,9 @@ lay_out_bazel() {
 relocate() {
   local root=$1 out=$2 final=$3 f old
   patch_elf() { "$out/lib/ld-linux-x86-64.so.2" --library-path "$out/lib" "$root/usr/bin/patchelf" "$@"; }
-  for f in "$out"/bin/* $(printf "$out/base/%s " $helpers) "$out"/jdk/bin/* "$out"/jdk/lib/{jspawnhelper,jexec}; do
-    [ -f "$f" ] && [ ! -L "$f" ] && [ "$(head -c4 "$f" | tail -c3)" = ELF ] || continue
+  for f in "$out"/bin/* "${helpers[@]/#/$out/base/}" "$out"/jdk/bin/* "$out"/jdk/lib/{jspawnhelper,jexec}; do
+    if [ ! -f "$f" ] || [ -L "$f" ]; then continue; fi
+    [ "$(head -c4 "$f" | tail -c3)" = ELF ] || continue
     old=$(patch_elf --print-rpath "$f")
     patch_elf --set-interpreter "$final/lib/ld-linux-x86-64.so.2" \
       --force-rpath --set-rpath "${old:+$old:}$final/lib" "$f"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # here, cache and bazel_dir are setup.sh's
 # Go, the Bazel rules for it and stand-ins for what they only name, with a registry and an rc file that bring them to
 # Bazel: for machines that reach a Go module proxy and not the Bazel Central Registry. Runs after bazel.sh.
 go_version=1.25.0 # what rules_go downloads by default
@@ -6,6 +6,16 @@ go_sha256=891083c63e4d7a5020bdaa1911a9c5a1a966b993d9d3c1137d1727be04435e02
 # Newer rules_go wants a bazel_features that Debian lacks; a newer gazelle has a nested module that its zip lacks.
 rules_go=github.com/bazelbuild/rules_go@v0.60.0 rules_go_sum=h1:apGSxTTrFUyLNvX9NQmF4CbntWAO0/S5eALeVgB/6Qk=
 gazelle=github.com/bazelbuild/bazel-gazelle@v0.47.0 gazelle_sum=h1:g3Rr1ZbkC1Pk20aOgBITxSD/efS1WbaSty5jC786Z3Q=
+
+# go_proxy prints the first module proxy of the machine's Go configuration.
+go_proxy() {
+  local list=${GOPROXY:-}
+  [ -n "$list" ] || list=$(go env GOPROXY 2>/dev/null || true)
+  list=${list:-https://proxy.golang.org}
+  list=$(awk '/^https?:/ && !n++' <<<"${list//[,|]/$'\n'}")
+  [ -n "$list" ] || die "GOPROXY names no module proxy: set it, for instance to https://proxy.golang.org"
+  printf '%s\n' "${list%/}"
+}
 
 # fetch_sdk TMP DIR: unpacks Go's own distribution, with Bazel's zip tool.
 fetch_sdk() {
@@ -99,11 +109,9 @@ write_launcher() {
   cat <<A
 #!/bin/sh
 # Bazel with the modules of this set-up; the caller's environment, folder and user stay as they are.
-trust=
-[ ! -e /etc/ssl/certs/java/cacerts ] || trust=--host_jvm_args=-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts
 exec '$bazel_dir/bin/bazel-real' --nosystem_rc --install_base='$bazel_dir/base' --trust_install_base \\
-  --server_javabase='$bazel_dir/jdk' --host_jvm_args="-Xmx\${FLEDGE_BAZEL_XMX:-2g}" \$trust \\
-  --bazelrc='$final/bazelrc' "\$@"
+  --server_javabase='$bazel_dir/jdk' --host_jvm_args=-Xmx2g \\
+  --host_jvm_args=-Djavax.net.ssl.trustStore='$final/cacerts' --bazelrc='$final/bazelrc' "\$@"
 A
 }
 
@@ -122,8 +130,9 @@ build() {
   mv "$out/sdk" "$out/modules/rules_go/sdk"
   echo '{}' >"$out/registry/bazel_registry.json"
   register "$out" "$final" stardoc "$bazel_dir/base/tools/stardoc" 0.8.0 0.8.1
+  (cd "$tmp" && go run "$here/truststore/main.go") >"$out/cacerts" || die "the certificates that this machine trusts were not found"
   write_rc "$out" "$final" "$cache" >"$out/bazelrc"
   write_launcher "$final" >"$out/bin/bazel"
   chmod 755 "$out/bin/bazel"
-  { echo "FLEDGE_BAZEL='$final/bin/bazel'"; echo "FLEDGE_GOROOT='$final/modules/rules_go/sdk'"; } >"$out/env"
+  printf "%s='%s'\n" FLEDGE_BAZEL "$final/bin/bazel" FLEDGE_GOROOT "$final/modules/rules_go/sdk" >"$out/env"
 }

@@ -14,5 +14,5 @@ build() {
   mv "$root/boot/vmlinuz-$release" "$out/bzImage"
   mv "$root/lib/modules" "$out/modules"
   rm -f "$out/modules/$release"/{build,source}
-  { echo "FLEDGE_KERNEL_BZIMAGE='$final/bzImage'"; echo "FLEDGE_KERNEL_MODULES='$final/modules/$release'"; } >"$out/env"
+  printf "%s='%s'\n" FLEDGE_KERNEL_BZIMAGE "$final/bzImage" FLEDGE_KERNEL_MODULES "$final/modules/$release" >"$out/env"
 }

@@ -5,27 +5,30 @@ log() { printf '[fledge] %s\n' "$*" >&2; }
 die() { log "error: $*"; exit 1; }
 megabytes() { du -sm "$1" | cut -f1; }
 
-# need COMMAND PACKAGE...: fails with the remedy when the host lacks a command.
+# need COMMAND PACKAGE: fails with the remedy when the machine lacks a command.
 need() {
-  command -v "$1" >/dev/null || die "the set-up needs '$1', which this machine lacks; install it (Debian: apt install $2)," \
-    "or install Bazelisk (https://github.com/bazelbuild/bazelisk) and try again"
+  command -v "$1" >/dev/null || die "the set-up needs '$1', which this machine lacks: install it (Debian: apt install $2)," \
+    "or install Bazelisk (https://github.com/bazelbuild/bazelisk)"
 }
 
-# debian_mirror prints the mirror that the host's own apt uses for Debian.
+# debian_mirror prints the mirror that the machine's own apt uses for Debian.
 debian_mirror() {
   local mirror=${FLEDGE_DEBIAN_MIRROR:-}
-  [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/\?$') ||
-    die "apt on this machine is configured for no Debian mirror; set FLEDGE_DEBIAN_MIRROR to the address of one"
+  # Without --no-release-info apt lists only what has been updated once.
+  # shellcheck disable=SC2016 # $(REPO_URI) is apt's
+  [ -n "$mirror" ] || mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' |
+    awk '/\/debian\/?$/ && !n++')
+  [ -n "$mirror" ] || die "apt on this machine knows no Debian mirror: set FLEDGE_DEBIAN_MIRROR to the address of one"
   printf '%s\n' "$mirror"
 }
 
-# apt_init DIR SUITE: a private apt that knows one suite and no installed package, so that what a package
-# needs comes out the same on every machine. Sets APT_CONFIG.
+# apt_init DIR SUITE: a private apt that knows one suite and no installed package, so that what a package needs comes
+# out the same on every machine. Sets APT_CONFIG.
 apt_init() {
   local dir=$1 suite=$2 mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   need apt-get apt
   need dpkg-deb dpkg
-  [ -e "$keyring" ] || die "$keyring is missing; install it (apt install debian-archive-keyring)"
+  [ -e "$keyring" ] || die "$keyring is missing: install it (Debian: apt install debian-archive-keyring)"
   mirror=$(debian_mirror)
   mkdir -p "$dir"/lists/partial "$dir"/cache/archives/partial
   : >"$dir/status"
@@ -58,42 +61,33 @@ A
 
 # apt_closure PACKAGE...: the names of the packages and of all that they depend on.
 apt_closure() {
-  apt-get install -y --print-uris "$@" 2>/dev/null | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p"
+  apt-get install -y --print-uris "$@" | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p"
 }
 
-# apt_unpack DEBS DIR PACKAGE...: downloads packages to DEBS (apt resumes and checks them) and unpacks them in DIR.
+# apt_unpack DEBS DIR PACKAGE...: downloads packages to DEBS (apt checks them, and keeps those that are there) and unpacks
+# them in DIR.
 apt_unpack() {
-  local debs=$1 dir=$2 total
+  local debs=$1 dir=$2 files
   shift 2
   mkdir -p "$debs" "$dir"
-  total=$(apt-cache show --no-all-versions "$@" | sed -n 's/^Size: //p' | awk '{ n += $1 } END { print int(n / 1e6 + 0.5) }')
-  log "downloading $# Debian packages, $total MB"
+  files=$(apt-get --print-uris download "$@" | awk '{ print $2 }')
+  log "downloading $# Debian packages, $(apt-get --print-uris download "$@" | awk '{ n += $3 } END { printf "%d", n / 1e6 + 0.5 }') MB"
   (cd "$debs" && apt-get -qq download "$@" >&2) || die "Debian packages could not be downloaded: $*"
   log "unpacking"
-  find "$debs" -name '*.deb' -print0 | xargs -0 -P2 -I{} dpkg-deb -x {} "$dir"
+  (cd "$debs" && xargs -d '\n' -P2 -I{} dpkg-deb -x {} "$dir" <<<"$files")
 }
 
 # fetch URL FILE SHA256: downloads with resume; the file appears whole and checked, or not at all.
 fetch() {
   local url=$1 file=$2 want=$3 have
   [ ! -e "$file" ] || return 0
-  if command -v curl >/dev/null; then
-    curl -fsSL --retry 3 -C - -o "$file.part" "$url" || die "$url could not be downloaded"
-  elif command -v wget >/dev/null; then
+  if command -v wget >/dev/null && ! command -v curl >/dev/null; then
     wget -q -t 3 -c -O "$file.part" "$url" || die "$url could not be downloaded"
   else
     need curl curl
+    curl -fsSL --retry 3 -C - -o "$file.part" "$url" || die "$url could not be downloaded"
   fi
   have=$(sha256sum "$file.part" | cut -d' ' -f1)
   [ "$have" = "$want" ] || { rm -f "$file.part"; die "$url has SHA-256 $have, wanted $want"; }
   mv "$file.part" "$file"
-}
-
-# go_proxy prints the first module proxy of the host's Go configuration.
-go_proxy() {
-  local list=${GOPROXY:-}
-  [ -n "$list" ] || list=$(go env GOPROXY 2>/dev/null || true)
-  list=$(tr ',|' '\n\n' <<<"${list:-https://proxy.golang.org}" | grep -m1 '^https\?://') ||
-    die "GOPROXY names no module proxy; set it, for instance to https://proxy.golang.org"
-  printf '%s\n' "${list%/}"
 }

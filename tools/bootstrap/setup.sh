@@ -12,7 +12,7 @@ shift
 # What a part is made of: it is made again, beside the old one, when any of this changes.
 declare -A sources=(
   [bazel]="bazel.sh"
-  [go]="bazel.sh go.sh modules"
+  [go]="bazel.sh go.sh modules truststore"
   [qemu]="qemu.sh"
   [kernel]="kernel.sh"
 )
@@ -27,10 +27,18 @@ stamp() {
   { echo "$cache" $files; cat $files; } | sha256sum | cut -c1-12
 }
 
-# make NAME DIR: makes a part unless another process did so in the meantime.
+# remove_old NAME NEW: another checkout may use an older one, so only what nobody started for three days goes.
+remove_old() {
+  local old
+  for old in "$cache/$1"-????????????; do
+    [ "$old" = "$2" ] || [ -n "$(find "$old/used" -mtime -3 2>/dev/null)" ] || rm -rf "$old"
+  done
+}
+
+# make NAME DIR: makes a part in a folder of its own and renames that in the end.
 make() {
-  local name=$1 final=$2 tmp=$cache/tmp.$1 old
-  [ "$(uname -sm)" = "Linux x86_64" ] || die "the set-up is for Linux on x86_64; install Bazelisk instead"
+  local name=$1 final=$2 tmp=$cache/tmp.$1
+  [ "$(uname -sm)" = "Linux x86_64" ] || die "the set-up is for Linux on x86_64: install Bazelisk instead"
   need flock util-linux
   mkdir -p "$cache"
   exec 9>"$cache/lock"
@@ -44,17 +52,16 @@ make() {
   touch "$tmp/out/used"
   mv "$tmp/out" "$final"
   rm -rf "$tmp"
+  remove_old "$name" "$final"
   log "$name is ready: $(megabytes "$final") MB, after ${SECONDS}s"
-  # Another checkout may use an older one: only what nobody started for three days goes.
-  for old in "$cache/$name"-????????????; do
-    [ "$old" = "$final" ] || [ -n "$(find "$old/used" -mtime -3 2>/dev/null)" ] || rm -rf "$old"
-  done
 }
 
 for name; do
   dir=$cache/$name-$(stamp "$name")
-  [ -d "$dir" ] || make "$name" "$dir"
+  # The lock is held in a subshell, so that neither it nor its file outlives the part.
+  [ -d "$dir" ] || (make "$name" "$dir")
   : >"$dir/used"
   sed 's/^/export /' "$dir/env"
+  # shellcheck disable=SC2034 # read by go.sh
   [ "$name" != bazel ] || bazel_dir=$dir
 done
