@@ -1,0 +1,161 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// MaxTOML is the largest manifest.toml, in bytes; none that is larger could fit on the kernel command line.
+const MaxTOML = 64 << 10
+
+// position is a place in manifest.toml; both parts count from 1, columns in bytes.
+type position struct{ line, column int }
+
+func (p position) String() string { return fmt.Sprintf("%d:%d", p.line, p.column) }
+
+var start = position{1, 1}
+
+// document is a parsed TOML file with the place of everything in it. Places are found by path: the keys and the indexes
+// ("#0") on the way from the root, joined by NUL, which no key has in it.
+type document struct {
+	values map[string]any
+	keys   map[string]position // of keys, of the headers of tables, and of elements of arrays
+	data   map[string]position // of values
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "\x00" + key
+}
+
+func item(path string, i int) string { return join(path, "#"+strconv.Itoa(i)) }
+
+// syntaxError is the first error in a file that is not TOML.
+type syntaxError struct {
+	position
+	msg string
+}
+
+func (e *syntaxError) Error() string { return e.position.String() + ": " + e.msg }
+
+func parseTOML(src []byte) (*document, error) {
+	if len(src) > MaxTOML {
+		return nil, &syntaxError{start, fmt.Sprintf("the file has more than the %d bytes allowed", MaxTOML)}
+	}
+	doc := &document{keys: make(map[string]position), data: make(map[string]position)}
+	err := toml.Unmarshal(src, &doc.values)
+	var decode *toml.DecodeError
+	if errors.As(err, &decode) {
+		line, column := decode.Position()
+		return nil, &syntaxError{position{line, column}, strings.TrimPrefix(decode.Error(), "toml: ")}
+	}
+	if err != nil {
+		return nil, &syntaxError{start, strings.TrimPrefix(err.Error(), "toml: ")}
+	}
+	l := locator{doc: doc, arrays: make(map[string]int), lines: []int{0}}
+	for i, b := range src {
+		if b == '\n' {
+			l.lines = append(l.lines, i+1)
+		}
+	}
+	return doc, l.locate(src)
+}
+
+// locator walks the syntax tree for the places that Unmarshal does not tell.
+type locator struct {
+	doc    *document
+	lines  []int          // offsets at which lines begin
+	arrays map[string]int // path of an array of tables: elements so far
+	prefix string         // path of the table that key-values belong to
+}
+
+func (l *locator) at(r unstable.Range) position {
+	line := sort.SearchInts(l.lines, int(r.Offset)+1)
+	return position{line, int(r.Offset) - l.lines[line-1] + 1}
+}
+
+func (l *locator) locate(src []byte) error {
+	var p unstable.Parser
+	p.Reset(src)
+	for p.NextExpression() {
+		e := p.Expression()
+		switch e.Kind {
+		case unstable.KeyValue:
+			l.keyValue(l.prefix, e)
+		case unstable.Table, unstable.ArrayTable:
+			l.header(e)
+		}
+	}
+	return p.Error()
+}
+
+// header enters the table of [a.b] or [[a.b]].
+func (l *locator) header(e *unstable.Node) {
+	path := ""
+	for it := e.Key(); it.Next(); {
+		path = l.note(path, it.Node())
+		last := it.IsLast()
+		if n, ok := l.arrays[path]; ok && !last {
+			path = item(path, n-1)
+		}
+		if last && e.Kind == unstable.ArrayTable {
+			n := l.arrays[path]
+			l.arrays[path] = n + 1
+			path = item(path, n)
+			l.doc.keys[path] = l.at(it.Node().Raw)
+		}
+	}
+	l.prefix = path
+}
+
+// note remembers where a key was first seen and returns its path.
+func (l *locator) note(path string, key *unstable.Node) string {
+	path = join(path, string(key.Data))
+	if _, ok := l.doc.keys[path]; !ok {
+		l.doc.keys[path] = l.at(key.Raw)
+	}
+	return path
+}
+
+func (l *locator) keyValue(path string, e *unstable.Node) {
+	for it := e.Key(); it.Next(); {
+		path = l.note(path, it.Node())
+	}
+	l.value(path, l.doc.keys[path], e.Value())
+}
+
+// value notes the place of a value, or that of its key (arrays have none), and those of what is in it.
+func (l *locator) value(path string, key position, v *unstable.Node) {
+	at := key
+	if v.Raw.Length > 0 {
+		at = l.at(v.Raw)
+	}
+	l.doc.data[path] = at
+	switch v.Kind {
+	case unstable.InlineTable:
+		for it := v.Children(); it.Next(); {
+			if it.Node().Kind == unstable.KeyValue {
+				l.keyValue(path, it.Node())
+			}
+		}
+	case unstable.Array:
+		i := 0
+		for it := v.Children(); it.Next(); {
+			if it.Node().Kind == unstable.Comment {
+				continue
+			}
+			element := item(path, i)
+			l.value(element, key, it.Node())
+			l.doc.keys[element] = l.doc.data[element]
+			i++
+		}
+	}
+}
