@@ -1,0 +1,84 @@
+package fidelity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/fledge-build/fledge/e2e/corpus"
+	"github.com/fledge-build/fledge/e2e/harness"
+	"github.com/fledge-build/fledge/e2e/layers"
+	"github.com/fledge-build/fledge/internal/imagetest"
+)
+
+// every is all compressors, at levels that take no longer than need be; levels have tests of their own.
+var every = []settings{
+	{"zstd", 3, 128 << 10}, {"zstd", 3, 1 << 20}, {"gzip", 1, 128 << 10}, {"lz4", 0, 64 << 10}, {"none", 0, 128 << 10},
+	{"xz", 0, 128 << 10},
+}
+
+// The corpus, a Debian system with every kind of file, comes out of every compressor as umoci unpacks it.
+func TestCorpus(t *testing.T) {
+	harness.NeedSlow(t, "makes a Debian system and compares six images of it")
+	imagetest.NeedRoot(t, "umoci", "unsquashfs", "mksquashfs")
+	layout := makeCorpus(t, corpus.Options{Compression: layers.Gzip, Huge: true})
+	blobs, err := layers.Blobs(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := unpack(t, layout)
+	want := imagetest.Describe(t, root)
+	t.Logf("%d names", len(want))
+	wantListing := listing(t, mksquashfs(t, root))
+	for i, s := range every {
+		t.Run(s.String(), func(t *testing.T) {
+			image := build(t, s, blobs...)
+			dir := extract(t, image)
+			compare(t, "extracted by unsquashfs", want, imagetest.Describe(t, dir))
+			if err := os.RemoveAll(dir); err != nil { // the largest file alone takes 5 GB
+				t.Fatal(err)
+			}
+			compare(t, "unsquashfs -lln", wantListing, listing(t, image))
+			if i == 0 {
+				t.Run("kernel", func(t *testing.T) {
+					compare(t, "mounted by the kernel", want, imagetest.Describe(t, imagetest.Mount(t, image)))
+				})
+			}
+		})
+	}
+}
+
+// The image depends on the layers' content, not on how they were compressed on the way.
+func TestCorpusLayerCompression(t *testing.T) {
+	harness.NeedSlow(t, "makes a Debian system and packs it twice")
+	imagetest.NeedRoot(t)
+	var images [2][]byte
+	for i, compression := range []layers.Compression{layers.Gzip, layers.Zstd} {
+		blobs, err := layers.Blobs(makeCorpus(t, corpus.Options{Compression: compression}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if images[i], err = os.ReadFile(build(t, settings{"lz4", 0, 128 << 10}, blobs...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(images[0], images[1]) {
+		t.Error("layers stored with gzip and with zstd give different images")
+	}
+}
+
+func makeCorpus(t *testing.T, o corpus.Options) string {
+	t.Helper()
+	var progress bytes.Buffer
+	layout, err := corpus.Make(context.Background(), o, &progress)
+	if errors.Is(err, corpus.ErrMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(fmt.Errorf("%w\n%s", err, progress.Bytes()))
+	}
+	return layout
+}
