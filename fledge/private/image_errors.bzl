@@ -9,12 +9,14 @@ def _credentials(keychain):
 def _unauthorized(source, session):
     """Says what to do about a 401."""
     login = "`docker login {0}` or `podman login {0}`".format(source.reference.registry)
-    if not session["keychain"].found:
-        advice = "the registry wants credentials: " + login
-    elif session["token_refused"]:
-        advice = "the token server refuses these credentials: {} again".format(login)
-    else:
+    if session["keychain"].found:
+        if session["token_refused"]:
+            return "the token server refuses these credentials: {} again".format(login)
         advice = "these credentials are wrong or may not pull this repository: {} again".format(login)
+    elif session["token_refused"]:
+        return "the token server gave no token, so it wants credentials: " + login
+    else:
+        advice = "the registry wants credentials: " + login
     if source.token_request:
         return advice
     return advice + "; or it wants a token: name its token server with fledge.registry"

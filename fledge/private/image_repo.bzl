@@ -87,12 +87,26 @@ def _plan(source, session):
         plan.insert(1, (way, True))  # tokens last for minutes, big images take longer
     return plan
 
+def _start(rctx, request, urls, auth):
+    return rctx.download(
+        url = urls,
+        output = request.output,
+        sha256 = request.sha256,
+        allow_fail = True,
+        # For these very URLs: a registry may redirect to a store that must not see the credentials.
+        auth = {url: auth for url in urls} if auth else {},
+        headers = request.headers,
+        block = False,
+    )
+
 def _download(rctx, source, session, requests):
     """Fetches files side by side; gives a dict of URL to SHA-256 of those that came."""
     done = {}
-    for r in requests:
-        # Without a URL this asks the repository cache alone: no token, no warning when it is not there.
-        if r.sha256 and rctx.download(url = [], output = r.output, sha256 = r.sha256, allow_fail = True).success:
+
+    # Without a URL this asks the repository cache alone: no token, and no warning when it is not there.
+    cached = [(r, _start(rctx, r, [], None)) for r in requests if r.sha256]
+    for r, download in cached:
+        if download.wait().success:
             done[r.url] = r.sha256
     for way, renew in _plan(source, session):
         missing = [r for r in requests if r.url not in done]
@@ -102,20 +116,11 @@ def _download(rctx, source, session, requests):
         if auth == None:
             continue
         session["way"] = way
-        started = [(r, rctx.download(
-            url = [r.url],
-            output = r.output,
-            sha256 = r.sha256,
-            allow_fail = True,
-            # For this very URL: a registry may redirect to a store that must not see the credentials.
-            auth = {r.url: auth} if auth else {},
-            headers = r.headers,
-            block = False,
-        )) for r in missing]
-        for i, (r, token) in enumerate(started):
+        started = [(r, _start(rctx, r, [r.url], auth)) for r in missing]
+        for i, (r, download) in enumerate(started):
             progress = "{} ({} of {})".format(r.what, i + 1, len(started)) if len(started) > 1 else r.what
             rctx.report_progress("Fetching {}: {}".format(source.reference.repository, progress))
-            result = token.wait()
+            result = download.wait()
             if result.success:
                 done[r.url] = result.sha256
     return done

@@ -18,6 +18,32 @@ _TOKEN_SERVERS = {
     "registry.gitlab.com": ("https://gitlab.com/jwt/auth", "container_registry"),
 }
 
+# RFC 3986, section 3.4: what a query does not take as it is, or takes with a meaning of its own.
+_QUERY_ESCAPES = {
+    " ": "%20",
+    "\"": "%22",
+    "#": "%23",
+    "&": "%26",
+    "+": "%2B",
+    "<": "%3C",
+    "=": "%3D",
+    ">": "%3E",
+    "[": "%5B",
+    "\\": "%5C",
+    "]": "%5D",
+    "^": "%5E",
+    "`": "%60",
+    "{": "%7B",
+    "|": "%7C",
+    "}": "%7D",
+}
+
+def _escape(value):
+    value = value.replace("%", "%25")
+    for character, escape in _QUERY_ESCAPES.items():
+        value = value.replace(character, escape)
+    return value
+
 def _token_server(host):
     for pattern, server in _TOKEN_SERVERS.items():
         if host == pattern or (pattern.startswith(".") and host.endswith(pattern)):
@@ -74,7 +100,7 @@ def token_request(reference, token_url = "", service = ""):
         token_url, service = _token_server(reference.host)
     if not token_url:
         return ""
-    query = ["service=" + service] if service else []
+    query = ["service=" + _escape(service)] if service else []
     query.append("scope=repository:{}:pull".format(reference.repository))
     return token_url + ("&" if "?" in token_url else "?") + "&".join(query)
 

@@ -113,8 +113,8 @@ def _token_impl(ctx):
     reference = parse_reference("example.com/a")
     asserts.equals(
         env,
-        "https://t.example.com/t?x=1&service=s&scope=repository:a:pull",
-        token_request(reference, "https://t.example.com/t?x=1", "s"),
+        "https://t.example.com/t?x=1&service=my%20%25%26%3Dregistry&scope=repository:a:pull",
+        token_request(reference, "https://t.example.com/t?x=1", "my %&=registry"),
     )
     asserts.equals(env, "https://t.io?scope=repository:a:pull", token_request(reference, "https://t.io"))
     for text, token in {
@@ -335,6 +335,11 @@ def _errors_impl(ctx):
             _source("nginx", "https://t"),
             {"keychain": found, "token_refused": True},
             ["registry:    docker.io", "those of docker-credential-x", "token server refuses these", "registry-1."],
+        ),
+        (
+            _source("nginx", "https://t"),
+            {"keychain": none, "token_refused": True},
+            ["the token server gave no token, so it wants credentials: `docker login docker.io`"],
         ),
         (
             _source("r.example.com/a"),
