@@ -34,8 +34,8 @@ func PackTar(ctx context.Context, archive io.Reader, f *os.File, o Options) (Sta
 	if err != nil {
 		return Stats{}, err
 	}
-	if err := addTar(ctx, b, archive); err != nil && b.err == nil {
-		b.err = err
+	if err := addTar(ctx, b, archive); err != nil {
+		b.err = err // which tells the place of an error of b's own
 	}
 	return b.Close()
 }

@@ -93,36 +93,33 @@ func cleanName(name string) (string, error) {
 	return strings.Join(parts, "/"), nil
 }
 
-// The prefixes of PAX records that hold an extended attribute. star's has the value as it is; libarchive's, which bsdtar
-// writes beside it, has the name percent-encoded and the value in base64 without padding.
+// The prefixes of PAX records that hold an extended attribute: star's, which all tools of OCI use, has name and value as
+// they are; libarchive's has the name percent-encoded and the value in base64 without padding. bsdtar writes both, so the
+// second counts only where the first is missing.
 const (
 	schilyXattr     = "SCHILY.xattr."
 	libarchiveXattr = "LIBARCHIVE.xattr."
 )
 
 func xattrsOf(records map[string]string) ([]fstree.Xattr, error) {
-	var list []fstree.Xattr
+	var list, second []fstree.Xattr
 	for key, value := range records {
 		if name, ok := strings.CutPrefix(key, schilyXattr); ok {
 			list = append(list, fstree.Xattr{Name: name, Value: []byte(value)})
-			continue
+		} else if encoded, ok := strings.CutPrefix(key, libarchiveXattr); ok {
+			name, err := url.PathUnescape(encoded)
+			if err != nil {
+				return nil, fmt.Errorf("PAX record %q: %w", key, err)
+			}
+			plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+			if err != nil {
+				return nil, fmt.Errorf("PAX record %q: %w", key, err)
+			}
+			second = append(second, fstree.Xattr{Name: name, Value: plain})
 		}
-		encoded, ok := strings.CutPrefix(key, libarchiveXattr)
-		if !ok {
-			continue
-		}
-		name, err := url.PathUnescape(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("PAX record %q: %w", key, err)
-		}
-		if _, ok := records[schilyXattr+name]; ok {
-			continue
-		}
-		plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
-		if err != nil {
-			return nil, fmt.Errorf("PAX record %q: %w", key, err)
-		}
-		list = append(list, fstree.Xattr{Name: name, Value: plain})
+	}
+	if len(list) == 0 {
+		list = second
 	}
 	slices.SortFunc(list, func(a, b fstree.Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
