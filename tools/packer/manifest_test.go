@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fledge-build/fledge/internal/cli"
+)
+
+// manifestFiles writes the inputs of packer manifest and returns the flags for them.
+func manifestFiles(t *testing.T, toml, config, digest string) (args []string, out string) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	out = filepath.Join(dir, "web.manifest.json")
+	d := write("digest", digest)
+	return []string{"--toml", write("manifest.toml", toml), "--image-config", write("config.json", config),
+		"--rootfs", "anywhere/web.img", "--rootfs-digest", d, "--initramfs", "web.initramfs.cpio.gz",
+		"--initramfs-digest", d, "--out", out}, out
+}
+
+const (
+	someTOML   = "name = \"web\"\nversion = \"1\"\n"
+	someConfig = `{"config":{"Entrypoint":["/bin/app"],"ExposedPorts":{"80/tcp":{}}}}`
+)
+
+var someDigest = "sha256:" + strings.Repeat("0a", 32)
+
+func TestManifest(t *testing.T) {
+	args, out := manifestFiles(t, someTOML, someConfig, someDigest+"\n")
+	if err := runManifest(t.Context(), append(args, "--compat", ""), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		RootFS, Initramfs struct{ URL, Format, Checksum string }
+	}
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	if r := got.RootFS; r.URL != "web.img" || r.Format != "squashfs" || r.Checksum != someDigest {
+		t.Errorf("rootfs is %+v", r)
+	}
+	if i := got.Initramfs; i.URL != "web.initramfs.cpio.gz" || i.Format != "cpio.gz" || i.Checksum != someDigest {
+		t.Errorf("initramfs is %+v", i)
+	}
+}
+
+func TestManifestErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name, toml, config, digest string
+		args                       []string
+		code                       int
+		want                       string
+	}{
+		{"wrong key", someTOML + "nmae = 1\n", someConfig, someDigest, nil, cli.ExitError,
+			`manifest.toml:3:1: unknown key "nmae"`},
+		{"wrong config", someTOML, "[]", someDigest, nil, cli.ExitError, "config.json: image config: "},
+		{"wrong port", someTOML, `{"config":{"Cmd":["a"],"ExposedPorts":{"x":{}}}}`, someDigest, nil, cli.ExitError,
+			`config.json: ExposedPorts: "x" is not a port`},
+		{"wrong digest", someTOML, someConfig, "sha256:0a\n\n", nil, cli.ExitError,
+			`holds "sha256:0a\n", not sha256: and 64 lower-case hex digits`},
+		{"wrong compat", someTOML, someConfig, someDigest, []string{"--compat", "volant"}, cli.ExitError,
+			`compat "volant" is not known`},
+		{"half an artifact", someTOML, someConfig, someDigest, []string{"--rootfs-digest", ""}, cli.ExitUsage,
+			"--rootfs and --rootfs-digest go together"},
+		{"no output", someTOML, someConfig, someDigest, []string{"--out", ""}, cli.ExitUsage, "--out is required"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args, out := manifestFiles(t, tt.toml, tt.config, tt.digest)
+			err := runManifest(t.Context(), append(args, tt.args...), io.Discard)
+			if cli.ExitCode(err) != tt.code || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q and exit code %d", err, tt.want, tt.code)
+			}
+			if _, err := os.Stat(out); err == nil {
+				t.Error("a manifest was written")
+			}
+		})
+	}
+}
