@@ -4,7 +4,7 @@
 // the first virtio disk read-only, lays one tmpfs over it for writes, makes that the root and becomes the image's agent.
 //
 // The tmpfs may grow to the size that the image's rule gave; overlay_size= on the kernel command line overrules it. A step
-// that fails prints one line that starts with "fledge-init:" and powers the machine off.
+// that fails prints one line that starts with "fledge-init: error:" and powers the machine off.
 //
 // It uses package syscall alone: fmt, os or x/sys would make the program, which every image carries, noticeably larger.
 package main
@@ -35,7 +35,7 @@ func main() {
 		syscall.Exit(1)
 	}
 	err := boot()
-	say(err.Error())
+	say("error: " + err.Error())
 	powerOff()
 }
 

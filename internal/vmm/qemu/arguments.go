@@ -1,0 +1,112 @@
+package qemu
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/fledge-build/fledge/internal/vmm"
+)
+
+// arguments is QEMU's command line; ports maps the guest's to the host's.
+func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]string, error) {
+	machine, cpu, bus := d.Type, "max", "pci"
+	if machine == "" {
+		machine = map[string]string{"amd64": "q35", "arm64": "virt"}[spec.Arch]
+	}
+	if machine == "microvm" {
+		bus = "device" // virtio-mmio
+	}
+	if accel == KVM {
+		cpu = "host"
+	}
+	cmdline := commandLine(spec, accel)
+	if len(cmdline) > vmm.MaxCmdline {
+		return nil, fmt.Errorf("the kernel command line has %d bytes and the kernel cuts it at %d: %.60s…",
+			len(cmdline), vmm.MaxCmdline, cmdline)
+	}
+	args := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-M", machine + ",accel=" + accel, "-cpu", cpu,
+		"-m", strconv.Itoa(spec.MemoryMB), "-smp", strconv.Itoa(spec.CPUs),
+		"-kernel", spec.Kernel, "-append", cmdline,
+		"-device", "virtio-rng-" + bus,
+	}
+	if spec.Initramfs != "" {
+		args = append(args, "-initrd", spec.Initramfs)
+	}
+	for i, disk := range spec.Disks {
+		id := "disk" + strconv.Itoa(i)
+		args = append(args,
+			"-drive", "if=none,format=raw,readonly=on,id="+id+",file="+escape(disk),
+			"-device", "virtio-blk-"+bus+",drive="+id)
+	}
+	if len(spec.Ports) > 0 {
+		// restrict: the guest reaches neither the host nor the network beyond, only the forwarded ports lead to it.
+		network := "user,id=net0,restrict=on"
+		for _, guest := range spec.Ports {
+			network += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", ports[guest], guest)
+		}
+		card := "virtio-net-" + bus + ",netdev=net0"
+		if bus == "pci" {
+			card += ",romfile=" // no boot over the network, and no need of its firmware
+		}
+		args = append(args, "-netdev", network, "-device", card)
+	}
+	return args, nil
+}
+
+// commandLine puts what this machine needs before the caller's parameters, so that the caller's win.
+func commandLine(spec vmm.Spec, accel string) string {
+	params := []string{"console=ttyS0", "panic=-1", "reboot=t"} // a panic reboots, by triple fault, which ends QEMU
+	if spec.Arch == "arm64" {
+		params = []string{"console=ttyAMA0", "panic=-1"}
+	}
+	if khz := hostKHz(); spec.Arch == "amd64" && accel == TCG && khz != "" {
+		// An emulated processor's clock is the host's. On a busy host the kernel fails to measure it and hangs.
+		params = append(params, "tsc_early_khz="+khz)
+	}
+	if spec.Cmdline != "" {
+		params = append(params, spec.Cmdline)
+	}
+	return strings.Join(params, " ")
+}
+
+// hostKHz is the clock of an x86 Linux host in kHz, "" when it is not to be had.
+func hostKHz() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(info)) {
+		key, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(key) != "cpu MHz" {
+			continue
+		}
+		mhz, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil || mhz < 1 {
+			return ""
+		}
+		return strconv.FormatFloat(mhz*1000, 'f', 0, 64)
+	}
+	return ""
+}
+
+// escape protects a file name in one of QEMU's comma-separated options.
+func escape(file string) string { return strings.ReplaceAll(file, ",", ",,") }
+
+// freePorts finds a free loopback port for each of the guest's ports.
+func freePorts(guest []int) (map[int]int, error) {
+	ports := map[int]int{}
+	for _, g := range guest {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("no free port for the guest's port %d: %w", g, err)
+		}
+		defer l.Close() // only at the end: all ports must differ
+		ports[g] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}

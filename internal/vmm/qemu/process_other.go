@@ -1,0 +1,8 @@
+//go:build !linux
+
+package qemu
+
+import "os/exec"
+
+// setProcessAttributes does nothing where a parent's death cannot be tied to a process.
+func setProcessAttributes(*exec.Cmd) {}

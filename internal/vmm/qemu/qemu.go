@@ -1,0 +1,139 @@
+// Package qemu runs machines with QEMU's system emulators, with KVM where it really works and by emulation (TCG) elsewhere.
+package qemu
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/fledge-build/fledge/internal/vmm"
+)
+
+// Accelerators of Driver.Accel.
+const (
+	Auto = "auto"
+	KVM  = "kvm"
+	TCG  = "tcg"
+)
+
+// silence is how long a machine may run before the first byte on its console. A kernel under KVM takes well under a
+// second; that this time passes without a word is what a KVM looks like that cannot run the kernel.
+const silence = 5 * time.Second
+
+// Driver starts machines.
+type Driver struct {
+	Program string            // qemu-system-*; see Find
+	Accel   string            // Auto, KVM or TCG; "" is Auto
+	Type    string            // QEMU's machine type; "" is q35 on amd64 and virt on arm64
+	Note    func(line string) // told why KVM is not used; may be nil
+}
+
+// Find returns the emulator for guests of arch (a GOARCH): the program that override names if it is not empty, else
+// FLEDGE_QEMU's, else the one on PATH.
+func Find(arch, override string) (string, error) {
+	name := map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[arch]
+	if name == "" {
+		return "", fmt.Errorf("arch %q: Fledge boots amd64 and arm64", arch)
+	}
+	for _, program := range []string{override, os.Getenv("FLEDGE_QEMU")} {
+		if program != "" {
+			return exec.LookPath(program)
+		}
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("no %s on PATH: install QEMU or set FLEDGE_QEMU to its path", name)
+	}
+	return program, nil
+}
+
+// Start starts a machine and returns once it prints something, or after a few seconds without a word. It ends with ctx.
+func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	why := ""
+	switch d.Accel {
+	case TCG:
+	case KVM:
+		m, err := d.launch(ctx, spec, KVM)
+		return result(m, err)
+	case Auto, "":
+		if why = noKVM(spec.Arch); why == "" {
+			m, err := d.launch(ctx, spec, KVM)
+			if err == nil && !m.silent {
+				return m, nil
+			}
+			why = fmt.Sprintf("the kernel printed nothing in %v", silence)
+			if err != nil {
+				why = err.Error()
+			} else {
+				m.Stop()
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+		d.note(fmt.Sprintf("KVM is not usable (%.150s), so the machine is emulated (TCG)", why))
+	default:
+		return nil, fmt.Errorf("accelerator %q: it is auto, kvm or tcg", d.Accel)
+	}
+	m, err := d.launch(ctx, spec, TCG)
+	return result(m, err)
+}
+
+// result keeps a nil *machine from becoming a vmm.Machine that is not nil.
+func result(m *machine, err error) (vmm.Machine, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (d Driver) note(line string) {
+	if d.Note != nil {
+		d.Note(line)
+	}
+}
+
+// portAttempts is how often a start is tried when another program took the port between its choice and QEMU's use of it.
+const portAttempts = 3
+
+// launch starts QEMU and waits for a sign of life.
+func (d Driver) launch(ctx context.Context, spec vmm.Spec, accel string) (*machine, error) {
+	for attempt := 1; ; attempt++ {
+		ports, err := freePorts(spec.Ports)
+		if err != nil {
+			return nil, err
+		}
+		args, err := d.arguments(spec, accel, ports)
+		if err != nil {
+			return nil, err
+		}
+		m := newMachine(append([]string{d.Program}, args...), ports, spec.Console)
+		err = m.start(ctx)
+		if err == nil {
+			return m, nil
+		}
+		if attempt == portAttempts || !strings.Contains(err.Error(), "Could not set up host forwarding rule") {
+			return nil, err
+		}
+	}
+}
+
+// noKVM says why KVM is out of the question, or nothing when it is worth a try.
+func noKVM(arch string) string {
+	if arch != runtime.GOARCH {
+		return "the guest is " + arch + ", this machine is " + runtime.GOARCH
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return err.Error()
+	}
+	f.Close()
+	return ""
+}

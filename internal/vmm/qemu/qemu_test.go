@@ -1,0 +1,263 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fledge-build/fledge/internal/vmm"
+)
+
+func TestArguments(t *testing.T) {
+	spec := vmm.Spec{
+		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz", Disks: []string{"a,b.img", "c.img"},
+		MemoryMB: 256, CPUs: 2, Cmdline: "quiet", Ports: []int{80, 443},
+	}
+	got, err := Driver{Program: "qemu"}.arguments(spec, TCG, map[int]int{80: 40080, 443: 40443})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-M", "virt,accel=tcg", "-cpu", "max", "-m", "256", "-smp", "2",
+		"-kernel", "Image", "-append", "console=ttyAMA0 panic=-1 quiet", "-device", "virtio-rng-pci",
+		"-initrd", "boot.cpio.gz",
+		"-drive", "if=none,format=raw,readonly=on,id=disk0,file=a,,b.img", "-device", "virtio-blk-pci,drive=disk0",
+		"-drive", "if=none,format=raw,readonly=on,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
+		"-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40080-:80,hostfwd=tcp:127.0.0.1:40443-:443",
+		"-device", "virtio-net-pci,netdev=net0,romfile=",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+}
+
+func TestArgumentsOfMachines(t *testing.T) {
+	for _, tt := range []struct {
+		arch, machine, accel string
+		want                 string // parts that must be there
+	}{
+		{"amd64", "", TCG, "-M q35,accel=tcg -cpu max|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
+		{"amd64", "", KVM, "-M q35,accel=kvm -cpu host|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
+		{"amd64", "microvm", TCG, "-M microvm,accel=tcg|virtio-blk-device,drive=disk0|virtio-rng-device|virtio-net-device,netdev=net0"},
+		{"arm64", "", KVM, "-M virt,accel=kvm -cpu host|console=ttyAMA0 panic=-1|virtio-net-pci"},
+	} {
+		spec := vmm.Spec{Arch: tt.arch, Kernel: "k", Disks: []string{"d"}, MemoryMB: 1, CPUs: 1, Ports: []int{80}}
+		args, err := Driver{Type: tt.machine}.arguments(spec, tt.accel, map[int]int{80: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Join(args, " ")
+		for part := range strings.SplitSeq(tt.want, "|") {
+			if !strings.Contains(line, part) {
+				t.Errorf("%+v: %q is not in %s", tt, part, line)
+			}
+		}
+		if khz := strings.Contains(line, "tsc_early_khz"); khz != (tt.arch == "amd64" && tt.accel == TCG && hostKHz() != "") {
+			t.Errorf("%+v: tsc_early_khz given: %v", tt, khz)
+		}
+	}
+}
+
+func TestLongCommandLine(t *testing.T) {
+	spec := vmm.Spec{Arch: "arm64", Cmdline: strings.Repeat("x", 2047-len("console=ttyAMA0 panic=-1 "))}
+	if _, err := (Driver{}).arguments(spec, TCG, nil); err != nil {
+		t.Errorf("2047 bytes: %v", err)
+	}
+	spec.Cmdline += "x"
+	if _, err := (Driver{}).arguments(spec, TCG, nil); err == nil || !strings.Contains(err.Error(), "2048 bytes and the kernel cuts it at 2047") {
+		t.Errorf("2048 bytes: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"qemu-system-x86_64", "mine"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mine := filepath.Join(dir, "mine")
+	for _, tt := range []struct{ arch, override, env, want, err string }{
+		{"amd64", "", "", filepath.Join(dir, "qemu-system-x86_64"), ""},
+		{"arm64", "", "", "", "no qemu-system-aarch64 on PATH: install QEMU or set FLEDGE_QEMU"},
+		{"arm64", "", mine, mine, ""},
+		{"arm64", mine, "/none", mine, ""},
+		{"amd64", "/none", "", "", "/none"},
+		{"riscv64", "", "", "", `arch "riscv64"`},
+	} {
+		t.Setenv("PATH", dir)
+		t.Setenv("FLEDGE_QEMU", tt.env)
+		got, err := Find(tt.arch, tt.override)
+		if tt.err == "" && (got != tt.want || err != nil) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+			t.Errorf("%+v: got %q, %v", tt, got, err)
+		}
+	}
+}
+
+// fake makes a driver whose QEMU is a shell script; the arguments are in "$*".
+func fake(t *testing.T, script string) (Driver, vmm.Spec, *syncBuffer) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a POSIX shell")
+	}
+	dir := t.TempDir()
+	program, kernel := filepath.Join(dir, "qemu"), filepath.Join(dir, "kernel")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(kernel, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	console := new(syncBuffer)
+	spec := vmm.Spec{Arch: runtime.GOARCH, Kernel: kernel, MemoryMB: 1, CPUs: 1, Console: console}
+	if spec.Arch != "amd64" && spec.Arch != "arm64" {
+		spec.Arch = "amd64"
+	}
+	return Driver{Program: program, Accel: TCG}, spec, console
+}
+
+// syncBuffer is a bytes.Buffer for several goroutines.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func TestRunToTheEnd(t *testing.T) {
+	d, spec, console := fake(t, "echo hello; echo warning >&2; sleep 0.1; echo bye")
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil {
+		t.Errorf("Wait: %v", err)
+	}
+	if got := console.String(); got != "hello\nbye\n" {
+		t.Errorf("console %q", got)
+	}
+	m.Stop()
+	if m.Command()[0] != d.Program {
+		t.Errorf("command %q", m.Command())
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for _, tt := range []struct{ name, script, want string }{
+		{"at once", "echo 'qemu: no such machine' >&2; exit 1", "QEMU failed (exit status 1): qemu: no such machine"},
+		{"no word", "exit 0", "QEMU ended without a word from the guest"},
+	} {
+		d, spec, _ := fake(t, tt.script)
+		if m, err := d.Start(t.Context(), spec); err == nil || err.Error() != tt.want || m != nil {
+			t.Errorf("%s: got %v, %v; want %q", tt.name, m, err, tt.want)
+		}
+	}
+	d, spec, _ := fake(t, "echo hello; sleep 0.1; echo 'out of memory' >&2; exit 3")
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err == nil || err.Error() != "QEMU failed (exit status 3): out of memory" {
+		t.Errorf("Wait: %v", err)
+	}
+	d.Program = filepath.Join(t.TempDir(), "none")
+	if _, err := d.Start(t.Context(), spec); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing program: %v", err)
+	}
+	d.Accel = "hvf"
+	if _, err := d.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), `accelerator "hvf"`) {
+		t.Errorf("an unknown accelerator: %v", err)
+	}
+}
+
+func TestStop(t *testing.T) {
+	marker := filepath.Join(t.TempDir(), "marker")
+	// A wrapper that waits for the emulator: both must go.
+	d, spec, _ := fake(t, "echo hello; (sleep 2; touch "+marker+")& wait")
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	m.Stop()
+	m.Stop()
+	if err := m.Wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait: %v", err)
+	}
+	if d := time.Since(start); d > 1500*time.Millisecond {
+		t.Errorf("Stop took %v", d)
+	}
+	if runtime.GOOS == "linux" {
+		time.Sleep(2200*time.Millisecond - time.Since(start))
+		if _, err := os.Stat(marker); err == nil {
+			t.Error("a child of the wrapper outlived Stop")
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	d, spec, _ := fake(t, "echo hello; exec sleep 30")
+	limit := errors.New("time is up")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, limit)
+	defer cancel()
+	m, err := d.Start(ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); !errors.Is(err, limit) {
+		t.Errorf("Wait: %v", err)
+	}
+}
+
+func TestFallBackToTCG(t *testing.T) {
+	d, spec, console := fake(t, `case "$*" in *accel=kvm*) echo "no MSR" >&2; exit 1;; esac; echo "emulated"`)
+	var notes []string
+	d.Accel, d.Note = Auto, func(line string) { notes = append(notes, line) }
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil {
+		t.Error(err)
+	}
+	if console.String() != "emulated\n" {
+		t.Errorf("console %q", console.String())
+	}
+	if len(notes) != 1 || !strings.HasPrefix(notes[0], "KVM is not usable (") {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	d, spec, _ := fake(t, `f=$0.again; if [ ! -e $f ]; then touch $f
+echo "qemu: -netdev user: Could not set up host forwarding rule 'tcp:127.0.0.1:1-:80'" >&2; exit 1; fi; echo hello`)
+	spec.Ports = []int{80}
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	if addr := m.Addr(80); !strings.HasPrefix(addr, "127.0.0.1:") || strings.HasSuffix(addr, ":0") {
+		t.Errorf("address %q", addr)
+	}
+}

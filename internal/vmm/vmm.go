@@ -1,0 +1,79 @@
+// Package vmm says what Fledge wants of a virtual machine monitor: boot a kernel with an initramfs and disks, hand out what
+// the guest prints, reach its ports, end. The drivers are packages of their own.
+package vmm
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// MaxCmdline is the longest kernel command line that reaches the guest whole, in bytes: the kernel of x86 cuts it at 2048
+// including a final NUL (COMMAND_LINE_SIZE).
+const MaxCmdline = 2047
+
+// Spec describes a machine.
+type Spec struct {
+	Arch      string    // of the guest: amd64 or arm64
+	Kernel    string    // file
+	Initramfs string    // file; "" for none
+	Disks     []string  // raw images, attached read-only as virtio disks in this order
+	MemoryMB  int       // MiB
+	CPUs      int       // processors
+	Cmdline   string    // kernel parameters, besides those for the console and for ending that a driver adds
+	Ports     []int     // TCP ports of the guest that the host wants to reach; without any there is no network
+	Console   io.Writer // gets what the guest prints, as it comes
+}
+
+// Machine is a running machine.
+type Machine interface {
+	// Wait blocks until the machine is off. The error is nil when the guest powered off, also after a panic; whether it did
+	// its work only the console tells.
+	Wait() error
+	// Stop ends the machine at once, if it still runs, and frees what it took.
+	Stop()
+	// Addr is the host's address, "127.0.0.1:40123", of one of Spec.Ports.
+	Addr(port int) string
+	// Command is the command line of the monitor, to repeat the run by hand.
+	Command() []string
+}
+
+// Check finds what would otherwise end in a machine that does not start, or in a guest that sees only half of its command
+// line.
+func (s Spec) Check() error {
+	if err := checkFile("kernel", s.Kernel); err != nil {
+		return err
+	}
+	if s.Initramfs != "" {
+		if err := checkFile("initramfs", s.Initramfs); err != nil {
+			return err
+		}
+	}
+	for i, disk := range s.Disks {
+		if err := checkFile("disk "+strconv.Itoa(i+1), disk); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Arch != "amd64" && s.Arch != "arm64":
+		return fmt.Errorf("arch %q: Fledge boots amd64 and arm64", s.Arch)
+	case s.MemoryMB < 1 || s.CPUs < 1:
+		return fmt.Errorf("a machine with %d MiB of memory and %d CPUs: both must be positive", s.MemoryMB, s.CPUs)
+	case strings.ContainsAny(s.Cmdline, "\n\x00"):
+		return fmt.Errorf("the kernel command line has a line break or a NUL: %q", s.Cmdline)
+	}
+	return nil
+}
+
+func checkFile(what, file string) error {
+	st, err := os.Stat(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s: %s is not a file", what, file)
+	}
+	return nil
+}
