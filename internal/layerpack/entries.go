@@ -182,11 +182,11 @@ func checkXattrs(list []fstree.Xattr) error {
 		total += len(x.Name) + len(x.Value)
 		switch {
 		case x.Name == "" || len(x.Name) > maxName || strings.IndexByte(x.Name, 0) >= 0:
-			return fmt.Errorf("xattr name %q is empty, longer than %d bytes or has a NUL", x.Name, maxName)
+			return fmt.Errorf("xattr name %.100q is empty, longer than %d bytes or has a NUL", x.Name, maxName)
 		case len(x.Value) > maxString:
-			return fmt.Errorf("xattr %q has %d bytes; Linux allows %d", x.Name, len(x.Value), maxString)
+			return fmt.Errorf("xattr %.100q has %d bytes; Linux allows %d", x.Name, len(x.Value), maxString)
 		case i > 0 && x.Name <= list[i-1].Name:
-			return fmt.Errorf("xattr %q is out of order", x.Name)
+			return fmt.Errorf("xattr %.100q is out of order", x.Name)
 		case total > maxXattrBytes:
 			return fmt.Errorf("xattrs of more than %d bytes", maxXattrBytes)
 		}
@@ -209,14 +209,14 @@ func checkPath(p string) error {
 	case len(p) > maxString:
 		return fmt.Errorf("path of %d bytes; at most %d are supported", len(p), maxString)
 	case strings.IndexByte(p, 0) >= 0:
-		return fmt.Errorf("path %q has a NUL", p)
+		return fmt.Errorf("path %.1000q has a NUL", p)
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		switch {
 		case part == "" || part == "." || part == "..":
-			return fmt.Errorf("path %q is not clean", p)
+			return fmt.Errorf("path %.1000q is not clean", p)
 		case len(strings.TrimPrefix(part, ".wh.")) > maxName: // a whiteout's prefix is not part of the hidden name
-			return fmt.Errorf("path %q has a name of %d bytes; Linux allows %d", p, len(part), maxName)
+			return fmt.Errorf("path %.1000q has a name of %d bytes; Linux allows %d", p, len(part), maxName)
 		}
 	}
 	return nil

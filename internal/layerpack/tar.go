@@ -58,7 +58,7 @@ func addTar(ctx context.Context, b *Builder, archive io.Reader) error {
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue // comments of git; no tool applies its fields to layers
 		}
-		place = fmt.Sprintf("entry %q", h.Name)
+		place = fmt.Sprintf("entry %.1000q", h.Name) // a name may have a megabyte
 		e, err := entryOf(h)
 		if err != nil {
 			return at(place, err)

@@ -44,7 +44,7 @@ func setType(e *fstree.Entry, h *tar.Header) (err error) {
 	case tar.TypeLink:
 		e.Type = fstree.HardLink
 		if e.Link, err = cleanName(h.Linkname); err != nil {
-			return fmt.Errorf("hard link target %q: %w", h.Linkname, err)
+			return fmt.Errorf("hard link target %.1000q: %w", h.Linkname, err)
 		}
 	case tar.TypeChar, tar.TypeBlock:
 		e.Type = fstree.CharDevice
@@ -109,11 +109,11 @@ func xattrsOf(records map[string]string) ([]fstree.Xattr, error) {
 		} else if encoded, ok := strings.CutPrefix(key, libarchiveXattr); ok {
 			name, err := url.PathUnescape(encoded)
 			if err != nil {
-				return nil, fmt.Errorf("PAX record %q: %w", key, err)
+				return nil, fmt.Errorf("PAX record %.100q: %w", key, err)
 			}
 			plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
 			if err != nil {
-				return nil, fmt.Errorf("PAX record %q: %w", key, err)
+				return nil, fmt.Errorf("PAX record %.100q: %w", key, err)
 			}
 			second = append(second, fstree.Xattr{Name: name, Value: plain})
 		}
