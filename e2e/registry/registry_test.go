@@ -78,6 +78,7 @@ func TestImages(t *testing.T) {
 		{"NoDigest", w.noDigest(t, open, secure)},
 		{"Credentials", w.credentials(t, private)},
 		{"CredentialHelper", w.credentialHelper(t, private)},
+		{"BazelCredentialHelper", w.bazelCredentialHelper(t, private)},
 		{"Tokens", w.tokens(t, open, tokens)},
 		{"NotFound", w.notFound(t, open)},
 		{"WrongDigest", w.wrongDigest(t, open)},
@@ -240,6 +241,18 @@ func (w *world) credentialHelper(t *testing.T, s *server) func(*testing.T) {
 		w.mustHave(t, "helped", one)
 		w.login(t, map[string]any{"credsStore": "fledge-test", "auths": map[string]any{s.addr: map[string]any{}}})
 		w.mustHave(t, "stored", all)
+	}
+}
+
+// bazelCredentialHelper: Bazel's own helpers (--credential_helper) answer for the registry's requests.
+func (w *world) bazelCredentialHelper(t *testing.T, s *server) func(*testing.T) {
+	i := simpleImage(t, "helped by Bazel")
+	w.pinned("by_bazel", s.push(t, "team/by-bazel", "1", i), i.blob)
+	return func(t *testing.T) {
+		helper := filepath.Join(w.config, "bin/bazel-helper")
+		answer := fmt.Sprintf(`{"headers":{"Authorization":["Basic %s"]}}`, basic(password)["auth"])
+		writeFile(t, helper, "#!/bin/sh\ncat >/dev/null\ncat <<'E'\n"+answer+"\nE\n", 0o755)
+		w.mustHave(t, "by_bazel", i, "--credential_helper=127.0.0.1="+helper)
 	}
 }
 
