@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
@@ -42,6 +43,7 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 	if len(paths) == 0 {
 		return cli.Usagef("--pack is required")
 	}
+	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
 	packs, err := openPacks(paths)
 	if err != nil {
 		return err
