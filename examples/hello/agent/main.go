@@ -1,19 +1,22 @@
-// Command agent is a stand-in for Kestrel, the agent of the Volant runtime. It does what the boot contract asks for, so
-// that images can be boot-tested without the runtime: as PID 1, started as "/bin/kestrel stage2", it sets up the network,
-// starts the workload that the manifest on the kernel command line names, and powers the machine off when that ends.
+//go:build linux
+
+// Command agent is a stand-in for Kestrel, the agent of the Volant runtime: it does what the boot contract asks for, so
+// that images can be booted and tested without the runtime. It offers no API, and nothing of the runtime needs it.
 //
-// The manifest is the parameter volant.manifest=, base64url of the gzip of manifest.json. The network is the one that
-// QEMU's user networking serves: eth0 is 10.0.2.15/24.
+// As PID 1, started as "/bin/kestrel stage2" in the root file system, it mounts what is missing of /proc, /sys, /dev,
+// /run and /tmp, sets up the network, starts the workload that the manifest names, reaps orphans, and powers the machine
+// off when the workload ends, or when it gets SIGTERM or ctrl-alt-del.
+//
+// The manifest is the value of volant.manifest= on the kernel command line (base64url of the gzip of manifest.json) or,
+// without that, the file /etc/fledge/manifest.json. The network is the one that QEMU's user networking serves: eth0 has
+// 10.0.2.15/24, the gateway is 10.0.2.2.
 package main
 
 import (
 	"fmt"
 	"log"
 	"os"
-	"os/exec"
 	"os/signal"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,59 +40,38 @@ func main() {
 
 // run starts the workload and returns when it has ended.
 func run() error {
-	cmdline, err := os.ReadFile("/proc/cmdline")
+	mountMissing()
+	m, err := findManifest("/proc/cmdline", "/etc/fledge/manifest.json")
 	if err != nil {
 		return err
 	}
-	m, err := manifestFrom(string(cmdline))
+	if err := setUpNetwork(m.Network.Mode); err != nil {
+		log.Printf("warning: network: %v", err)
+	}
+	workload, err := command(m)
 	if err != nil {
 		return err
 	}
-	if err := setUpNetwork(5 * time.Second); err != nil {
-		log.Printf("warning: no network: %v", err)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT)
+	// Without this, ctrl-alt-del resets the machine; with it, PID 1 gets SIGINT.
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF); err != nil {
+		log.Printf("warning: ctrl-alt-del: %v", err)
 	}
-	workload, err := m.command()
-	if err != nil {
-		return err
-	}
-	ended := make(chan os.Signal, 16)
-	signal.Notify(ended, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT)
 	if err := workload.Start(); err != nil {
 		return fmt.Errorf("workload: %w", err)
 	}
-	log.Printf("workload %q started, pid %d", workload.Args[0], workload.Process.Pid)
-	return watch(workload, ended)
-}
-
-// watch reaps what ends, as PID 1 must, until the workload has. A request to stop is passed on to it.
-func watch(workload *exec.Cmd, signals <-chan os.Signal) error {
-	for s := range signals {
-		if s != unix.SIGCHLD {
-			log.Printf("%v: stopping the workload", s)
-			if err := workload.Process.Signal(unix.SIGTERM); err != nil {
-				return err
-			}
-			continue
-		}
-		for {
-			var status syscall.WaitStatus
-			pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-			if pid == workload.Process.Pid {
-				log.Printf("workload ended with status %d, signal %d", status.ExitStatus(), status.Signal())
-				return nil
-			}
-			if pid <= 0 || err != nil {
-				break
-			}
-		}
-	}
+	log.Printf("workload started pid %d: %q", workload.Process.Pid, workload.Args)
+	go announce(m.Workload.BaseURL)
+	supervise(workload.Process.Pid, signals)
 	return nil
 }
 
 func powerOff() {
 	unix.Sync()
+	log.Print("power off")
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
 		log.Printf("error: power off: %v", err)
 	}
-	select {}
+	select {} // the kernel panics when PID 1 ends
 }

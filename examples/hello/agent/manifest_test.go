@@ -1,61 +1,100 @@
+//go:build linux
+
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/base64"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/manifest"
 )
 
-func encode(t *testing.T, manifest string) string {
+// files writes a kernel command line and, unless it is empty, a manifest file.
+func files(t *testing.T, cmdline, manifest string) (cmdlineFile, manifestFile string) {
 	t.Helper()
-	var buf bytes.Buffer
-	w := gzip.NewWriter(&buf)
-	if _, err := w.Write([]byte(manifest)); err != nil {
+	dir := t.TempDir()
+	cmdlineFile, manifestFile = filepath.Join(dir, "cmdline"), filepath.Join(dir, "manifest.json")
+	if err := os.WriteFile(cmdlineFile, []byte(cmdline), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
+	if manifest != "" {
+		if err := os.WriteFile(manifestFile, []byte(manifest), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return "console=ttyS0 volant.manifest=" + base64.URLEncoding.EncodeToString(buf.Bytes()) + " quiet"
+	return cmdlineFile, manifestFile
 }
 
-func TestCommand(t *testing.T) {
-	m, err := manifestFrom(encode(t, `{"workload": {"entrypoint": ["/bin/app", "-v"], "workdir": "/srv", "env": {"A": "2"}},
-		"env": {"A": "1", "B": "1"}}`))
+func encoded(t *testing.T, name string) string {
+	t.Helper()
+	value, err := manifest.EncodeCmdline(&manifest.Manifest{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.command()
+	return "volant.manifest=" + value
+}
+
+func TestFindManifest(t *testing.T) {
+	for _, tt := range []struct{ name, cmdline, file, want string }{
+		{"on the command line", "console=ttyS0 " + encoded(t, "a") + " quiet\n", `{"name":"file"}`, "a"},
+		{"the last one counts", encoded(t, "a") + " " + encoded(t, "b"), "", "b"},
+		{"in the file", "console=ttyS0\n", `{"name":"file","unknown":1}`, "file"},
+	} {
+		m, err := findManifest(files(t, tt.cmdline, tt.file))
+		if err != nil || m.Name != tt.want {
+			t.Errorf("%s: manifest %+v, error %v", tt.name, m, err)
+		}
+	}
+	for _, tt := range []struct{ name, cmdline, file, want string }{
+		{"nowhere", "quiet", "", "no manifest: neither volant.manifest= on the kernel command line nor "},
+		{"not base64", "volant.manifest=!", "{}", "illegal base64"},
+		{"not JSON", "quiet", "{", "manifest.json: unexpected end of JSON input"},
+	} {
+		if _, err := findManifest(files(t, tt.cmdline, tt.file)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestCommand(t *testing.T) {
+	t.Setenv("PATH", os.Getenv("PATH")) // command changes it
+	m := &manifest.Manifest{
+		Workload: manifest.Workload{Entrypoint: []string{"/bin/app", "-v"}, WorkDir: "/srv",
+			Env: map[string]string{"A": "2"}},
+		Env: map[string]string{"A": "1", "B": "1", "PATH": "/opt/bin"},
+	}
+	c, err := command(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Path != "/bin/app" || !slices.Equal(c.Args, []string{"/bin/app", "-v"}) || c.Dir != "/srv" {
 		t.Errorf("command is %q %q in %q", c.Path, c.Args, c.Dir)
 	}
-	for _, want := range []string{"A=2", "B=1"} {
-		if !slices.Contains(c.Env, want) {
-			t.Errorf("environment %q lacks %q", c.Env, want)
-		}
+	if want := []string{"A=2", "B=1", "HOME=/", "PATH=/opt/bin"}; !slices.Equal(c.Env, want) {
+		t.Errorf("environment %q, want %q", c.Env, want)
+	}
+	if c.SysProcAttr.Credential != nil {
+		t.Error("runs as another user without being told so")
+	}
+	if _, err := command(&manifest.Manifest{}); err == nil {
+		t.Error("no error for a manifest without an entrypoint")
 	}
 }
 
-func TestBadManifest(t *testing.T) {
-	for _, tt := range []struct{ name, cmdline, want string }{
-		{"none", "console=ttyS0", "no volant.manifest="},
-		{"not base64", "volant.manifest=!", "illegal base64"},
-		{"not gzip", "volant.manifest=aGVsbG8gaGVsbG8", "gzip"},
-		{"not JSON", encode(t, "hello"), "invalid character"},
-		{"no entrypoint", encode(t, "{}"), "no workload.entrypoint"},
+func TestDialAddress(t *testing.T) {
+	for base, want := range map[string]string{
+		"http://localhost:8080":   "127.0.0.1:8080",
+		"http://localhost/x":      "127.0.0.1:80",
+		"https://10.0.2.15":       "10.0.2.15:443",
+		"http://[::1]:8080/a?b=c": "[::1]:8080",
+		"":                        "",
+		"://":                     "",
 	} {
-		m, err := manifestFrom(tt.cmdline)
-		if err == nil {
-			_, err = m.command()
-		}
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: error %v, want %q", tt.name, err, tt.want)
+		if got := dialAddress(base); got != want {
+			t.Errorf("%s is reached at %q, want %q", base, got, want)
 		}
 	}
 }

@@ -1,62 +1,70 @@
+//go:build linux
+
 package main
 
 import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// setUpNetwork brings up the loopback device and eth0, waiting for the latter until the limit.
-func setUpNetwork(limit time.Duration) error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+// deviceLimit is how long the driver of eth0 may take. A machine without one waits in vain.
+const deviceLimit = 2 * time.Second
+
+var (
+	guest   = netip.MustParsePrefix("10.0.2.15/24")
+	gateway = netip.MustParseAddr("10.0.2.2")
+)
+
+// setUpNetwork brings up the loopback device, which gives it its address, and eth0 unless mode says that there is none.
+func setUpNetwork(mode string) error {
+	s, err := dialNetlink()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(s)
-	if err := up(s, "lo"); err != nil {
+	defer s.close()
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
-		err := address(s, "eth0", net.IPv4(10, 0, 2, 15), net.IPv4(255, 255, 255, 0))
+	if err := s.request(linkUp(lo.Index)); err != nil {
+		return fmt.Errorf("lo: %w", err)
+	}
+	if mode == "vsock" {
+		return nil
+	}
+	eth, err := waitForDevice("eth0", deviceLimit)
+	if err != nil {
+		return err
+	}
+	if err := configure(s, eth.Index); err != nil {
+		return fmt.Errorf("eth0: %w", err)
+	}
+	return nil
+}
+
+// configure gives the device the guest's address and makes it the way to everywhere.
+func configure(s *netlink, device int) error {
+	for _, message := range [][]byte{linkUp(device), addAddress(device, guest), addDefaultRoute(device, gateway)} {
+		if err := s.request(message); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return nil
+}
+
+func waitForDevice(name string, limit time.Duration) (*net.Interface, error) {
+	for end := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+		device, err := net.InterfaceByName(name)
 		if err == nil {
-			return up(s, "eth0")
+			return device, nil
 		}
-		if !errors.Is(err, unix.ENODEV) || time.Now().After(deadline) {
-			return err
-		}
-	}
-}
-
-func address(s int, device string, ip, mask net.IP) error {
-	for _, set := range []struct {
-		request uint
-		value   net.IP
-	}{{unix.SIOCSIFADDR, ip}, {unix.SIOCSIFNETMASK, mask}} {
-		ifr, err := unix.NewIfreq(device)
-		if err != nil {
-			return err
-		}
-		if err := ifr.SetInet4Addr(set.value.To4()); err != nil {
-			return err
-		}
-		if err := unix.IoctlIfreq(s, set.request, ifr); err != nil {
-			return fmt.Errorf("%s: address %s: %w", device, set.value, err)
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("no device %s after %v", name, limit)
 		}
 	}
-	return nil
-}
-
-func up(s int, device string) error {
-	ifr, err := unix.NewIfreq(device)
-	if err != nil {
-		return err
-	}
-	ifr.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, ifr); err != nil {
-		return fmt.Errorf("%s: bring up: %w", device, err)
-	}
-	return nil
 }

@@ -5,9 +5,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -22,19 +22,23 @@ func main() {
 	if port == "" {
 		port = "8080"
 	}
-	if err := serve(":" + port); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	listener, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("listening on :%s", port)
+	if err := serve(ctx, listener); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// serve answers requests until the process is asked to stop, and lets those under way finish.
-func serve(addr string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	server := &http.Server{Addr: addr, Handler: handler(), ReadHeaderTimeout: 5 * time.Second}
+// serve answers requests until ctx is done, and then lets those under way finish.
+func serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: handler(), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	log.Printf("listening on %s", addr)
+	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return err
@@ -43,20 +47,14 @@ func serve(addr string) error {
 	log.Print("stopping")
 	deadline, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		return err
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return server.Shutdown(deadline)
 }
 
 func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		log.Printf("%s %s from %s", r.Method, r.URL.Path, r.RemoteAddr)
-		fmt.Fprintf(w, "Hello from a microVM.\nHost: %s\nPath: %s\n", r.Host, r.URL.Path)
+		fmt.Fprintf(w, "Hello from a microVM.\n\nYou are %s and asked %s for %s.\n", r.RemoteAddr, r.Host, r.URL.Path)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
