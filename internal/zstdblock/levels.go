@@ -14,16 +14,23 @@ func envInt(n string, d int) int {
 }
 
 func newParser(level, maxBlockSize int) parser {
-	if level >= 10 {
-		steps := []int{3, 4, 5, 6, 8, 12, 16, 24}
+	if level >= 5 {
+		p := searchParams{nice: envInt("ZNICE", 96), hops: envInt("ZHOPS", 8), steps: []int{3, 4, 5, 6, 8}, logs: []uint{15, 16, 16, 16, 17}}
 		if s := os.Getenv("ZSTEPS"); s != "" {
-			steps = nil
+			p.steps, p.logs = nil, nil
 			for _, f := range strings.Split(s, ",") {
 				n, _ := strconv.Atoi(f)
-				steps = append(steps, n)
+				p.steps = append(p.steps, n)
+			}
+			for _, f := range strings.Split(os.Getenv("ZLOGS"), ",") {
+				n, _ := strconv.Atoi(f)
+				p.logs = append(p.logs, uint(n))
 			}
 		}
-		return newOptimalParser(steps, envInt("ZNICE", 128), envInt("ZPASS", 1), envInt("ZEX", 0) == 1, maxBlockSize)
+		if level < 10 {
+			return newLazyParser(p, maxBlockSize)
+		}
+		return newOptimalParser(p, envInt("ZPASS", 1), envInt("ZEX", 0) == 1, maxBlockSize)
 	}
 	return newGreedyParser(14, maxBlockSize)
 }

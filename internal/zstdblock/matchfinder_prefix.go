@@ -13,13 +13,17 @@ type prefixFinder struct {
 	nice   int // a match this long ends the search
 	steps  []int
 	tables [][]uint32 // position | tag << 24
-	shift  uint
+	shift  []uint
 	base   uint32 // added to positions, so that entries of earlier frames are too small
 	size   uint32
+	hops   int
 	near   [][]uint32 // by step: distance of the nearest place, 0 for none
+	chain  []uint32   // near of the longest step for the whole frame
 	list   []candidate
 	start  []uint32 // list[start[i]:start[i+1]] belongs to position first+i
 	first  int
+	n      uint32
+	skip   int // positions before it lie in a match of nice or more
 }
 
 const (
@@ -31,21 +35,35 @@ const (
 	prime2 = 0xc2b2ae3d27d4eb4f
 )
 
-func newPrefixFinder(steps []int, nice int, maxBlock int) *prefixFinder {
-	log := uint(bits.Len(uint(maxBlock - 1)))
-	log = min(max(log, 10), uint(envInt("ZLOG", 16)))
-	f := &prefixFinder{nice: nice, steps: steps, shift: 64 - log, base: 1}
+// searchParams say how thoroughly to look for matches.
+type searchParams struct {
+	steps []int  // prefix lengths, ascending
+	logs  []uint // sizes of their tables for blocks of 128 KiB
+	hops  int    // further places of the longest prefix to try
+	nice  int    // a match this long ends the search
+}
+
+func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
+	f := &prefixFinder{nice: s.nice, hops: s.hops, steps: s.steps, base: 1}
 	n := min(maxBlock, maxZstdBlock)
-	for range steps {
+	need := bits.Len(uint(maxBlock - 1)) // of one slot a position
+	for _, log := range s.logs {
+		log = uint(max(min(int(log), need), int(log)+need-19, 8))
+		f.shift = append(f.shift, 64-log)
 		f.tables = append(f.tables, make([]uint32, 1<<log))
 		f.near = append(f.near, make([]uint32, n))
 	}
-	f.list = make([]candidate, n*len(steps)+1)
+	f.chain = f.near[len(f.near)-1]
+	if s.hops > 0 {
+		f.chain = make([]uint32, maxBlock)
+	}
+	f.list = make([]candidate, n*(len(s.steps)+s.hops)+1)
 	f.start = make([]uint32, n+1)
 	return f
 }
 
 func (f *prefixFinder) begin(n int) {
+	f.skip = 0
 	f.base += f.size
 	f.size = uint32(n)
 	if f.base+f.size > posMask {
@@ -58,11 +76,15 @@ func (f *prefixFinder) begin(n int) {
 
 // find lists the candidates of buf[lo:hi]; buf ends with padding that is not input.
 func (f *prefixFinder) find(buf []byte, lo, hi int) {
+	if f.hops > 0 {
+		f.near[len(f.near)-1] = f.chain[lo:hi]
+	}
 	for k, l := range f.steps {
+		out := f.near[k][:hi-lo]
 		if l <= 8 {
-			nearest(f.near[k][:hi-lo], f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), 64-8*uint(l), f.shift)
+			nearest(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), 64-8*uint(l), f.shift[k])
 		} else {
-			nearestLong(f.near[k][:hi-lo], f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), l-8, f.shift)
+			nearestLong(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), l-8, f.shift[k])
 		}
 	}
 	f.collect(buf, lo, hi)
@@ -105,30 +127,64 @@ func nearestLong(out, table []uint32, buf []byte, base, lo uint32, more int, shi
 func (f *prefixFinder) collect(buf []byte, lo, hi int) {
 	f.first = lo
 	n := uint32(0)
-	for i := lo; i < hi; i++ {
-		f.start[i-lo] = n
+	start := f.start[:hi-lo+1]
+	deep := uint32(f.steps[len(f.steps)-1])
+	if f.hops == 0 {
+		deep = infinite
+	}
+	for x := 0; x < hi-lo; x++ {
+		i := lo + x
+		start[x] = n
+		if i < f.skip {
+			continue
+		}
 		best := uint32(2)
 		for k, l := range f.steps {
-			d := f.near[k][i-lo]
-			if best >= uint32(l) || d == 0 {
+			d := f.near[k][x]
+			if d == 0 {
+				if l > 4 {
+					break // a longer prefix has no place either, but for what the tables forgot
+				}
 				continue
 			}
-			m := uint32(matchLen(buf, i-int(d), i, hi))
-			if m > best {
+			if best >= uint32(l) {
+				continue
+			}
+			if m := uint32(matchLen(buf, i-int(d), i, hi)); m > best {
 				best = m
 				f.list[n] = candidate{m, d}
 				n++
 			}
 		}
+		if best >= deep && best < uint32(f.nice) {
+			best, n = f.follow(buf, i, hi, best, n)
+		}
 		if best >= uint32(f.nice) {
-			end := min(hi, i+int(best))
-			for i++; i < end; i++ {
-				f.start[i-lo] = n
-			}
-			i--
+			f.skip = i + int(best)
 		}
 	}
-	f.start[hi-lo] = n
+	start[hi-lo] = n
+}
+
+// follow tries earlier places of the longest prefix at i for matches longer than best.
+func (f *prefixFinder) follow(buf []byte, i, hi int, best, n uint32) (uint32, uint32) {
+	j := i
+	for range f.hops {
+		d := int(f.chain[j])
+		if d == 0 {
+			break
+		}
+		j -= d
+		if load32(buf, j+int(best)-3) != load32(buf, i+int(best)-3) {
+			continue
+		}
+		if m := uint32(matchLen(buf, j, i, hi)); m > best {
+			best = m
+			f.list[n] = candidate{m, uint32(i - j)}
+			n++
+		}
+	}
+	return best, n
 }
 
 // at returns the candidates of position i, longer ones later.

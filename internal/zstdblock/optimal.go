@@ -21,48 +21,30 @@ type optimalParser struct {
 	nice    int
 	passes  int
 	exhaust bool // price every length of a candidate
-	finder  *prefixFinder
-	buf     []byte // the frame's content and padding
+	scan    scanner
 	seqs    []sequence
 	nodes   []node
 	path    []sequence
 	prices  prices
 	stats   stats
-	guess   firstParse
 }
 
-func newOptimalParser(steps []int, nice, passes int, exhaust bool, maxBlock int) *optimalParser {
+func newOptimalParser(s searchParams, passes int, exhaust bool, maxBlock int) *optimalParser {
 	return &optimalParser{
-		nice: nice, passes: passes, exhaust: exhaust,
-		finder: newPrefixFinder(steps, nice, maxBlock),
-		buf:    make([]byte, 0, maxBlock+padding),
-		seqs:   make([]sequence, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
-		path:   make([]sequence, 0, segment),
-		nodes:  make([]node, segment+nice+2),
+		nice: s.nice, passes: passes, exhaust: exhaust,
+		scan:  newScanner(s, maxBlock),
+		seqs:  make([]sequence, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
+		path:  make([]sequence, 0, segment),
+		nodes: make([]node, segment+s.nice+2),
 	}
 }
 
-func (p *optimalParser) begin(src []byte) {
-	p.buf = append(p.buf[:0], src...)
-	var zero [padding]byte
-	p.buf = append(p.buf, zero[:]...)
-	p.finder.begin(len(src))
-	p.guess.ends = p.guess.ends[:0]
-}
+func (p *optimalParser) begin(src []byte) { p.scan.begin(src) }
 
-func (p *optimalParser) split(lo, hi int) int {
-	if len(p.guess.ends) == 0 {
-		p.finder.find(p.buf, lo, hi)
-		p.guess.run(p.buf, p.finder, lo, hi)
-	}
-	end := p.guess.ends[0]
-	p.guess.ends = p.guess.ends[1:]
-	p.stats = p.guess.stats[0]
-	p.guess.stats = p.guess.stats[1:]
-	return end
-}
+func (p *optimalParser) split(lo, hi int) int { return p.scan.split(lo, hi) }
 
 func (p *optimalParser) parse(lo, hi int, reps [3]uint32) ([]sequence, [3]uint32) {
+	p.stats = *p.scan.stats()
 	var after [3]uint32
 	for pass := 0; ; pass++ {
 		p.prices.set(&p.stats)
@@ -78,13 +60,13 @@ func (p *optimalParser) parse(lo, hi int, reps [3]uint32) ([]sequence, [3]uint32
 func (p *optimalParser) count(lo, hi int) {
 	p.stats = stats{}
 	for _, s := range p.seqs {
-		for _, b := range p.buf[lo : lo+int(s.ll)] {
+		for _, b := range p.scan.buf[lo : lo+int(s.ll)] {
 			p.stats.lit[b]++
 		}
 		p.stats.addSequence(s.ll, s.ml, s.value)
 		lo += int(s.ll + s.ml)
 	}
-	for _, b := range p.buf[lo:hi] {
+	for _, b := range p.scan.buf[lo:hi] {
 		p.stats.lit[b]++
 	}
 }
@@ -94,43 +76,60 @@ func (p *optimalParser) cheapest(lo, hi int, reps [3]uint32) [3]uint32 {
 	p.seqs = p.seqs[:0]
 	pr := &p.prices
 	nodes := p.nodes
+	buf := p.scan.buf
+	starts, list, first := p.scan.finder.start, p.scan.finder.list, p.scan.finder.first
 	start := lo
 	nodes[0] = node{reps: reps}
 	last := 0 // furthest node reached
 	for i := lo; i < hi; i++ {
 		cur := i - start
 		n := &nodes[cur]
-		if cur > 0 {
-			p.settle(n, cur)
-			if cur == last || cur >= segment {
-				if n.ml > 0 {
-					p.emit(cur)
-				}
-				nodes[0] = node{ll: n.ll, reps: n.reps}
-				n, start, cur, last = &nodes[0], i, 0, 0
-			}
+		if cur == last || cur >= segment {
+			p.close(cur)
+			n, start, cur, last = &nodes[0], i, 0, 0
 		}
 		// One more literal.
-		lit := n.cost + pr.lit[p.buf[i]] + pr.literalRun(n.ll+1) - pr.literalRun(n.ll)
+		lit := n.cost + pr.lit[buf[i]] + pr.literalStep(n.ll)
 		next := &nodes[cur+1]
-		if last <= cur || lit < next.cost {
-			*next = node{cost: lit, ll: n.ll + 1, ml: n.ml, value: n.value}
+		if last == cur || lit < next.cost {
+			next.cost, next.ll, next.ml, next.value = lit, n.ll+1, n.ml, n.value
 			last = max(last, cur+1)
 		}
+		if cur > 0 {
+			p.settle(n, cur)
+		}
 		base := n.cost + pr.llBy[0]
-		if ml, value := p.relaxReps(n, i, cur, hi, base, &last); ml > 0 {
-			i = p.long(&start, i, ml, value, hi) - 1
+		v := load32(buf, i)
+		offs := &n.reps
+		if n.ll == 0 {
+			offs = &[3]uint32{n.reps[1], n.reps[2], n.reps[0] - 1}
+		}
+		for k, off := range offs {
+			if uint(off-1) >= uint(i) || (load32(buf, i-int(off))^v)<<8 != 0 {
+				continue
+			}
+			l := uint32(matchLen(buf, i-int(off), i, hi))
+			if int(l) >= p.nice {
+				i = p.long(&start, i, l, uint32(k+1)) - 1
+				last = -1
+				break
+			}
+			if l >= minMatch {
+				last = p.relax(cur, minMatch, l, uint32(k+1), base+pr.repeat[k], last)
+			}
+		}
+		if last < 0 {
 			last = 0
 			continue
 		}
 		from := uint32(minMatch)
-		for _, c := range p.finder.at(i) {
+		for _, c := range list[starts[i-first]:starts[i-first+1]] {
 			l := min(c.len, uint32(hi-i))
 			if l < from {
 				break
 			}
 			if int(l) >= p.nice {
-				i = p.long(&start, i, l, c.off+3, hi) - 1
+				i = p.long(&start, i, l, c.off+3) - 1
 				last = 0
 				break
 			}
@@ -138,16 +137,21 @@ func (p *optimalParser) cheapest(lo, hi int, reps [3]uint32) [3]uint32 {
 			from = l + 1
 		}
 	}
-	cur := hi - start
-	n := &nodes[cur]
-	if cur > 0 {
-		p.settle(n, cur)
+	p.close(hi - start)
+	return nodes[0].reps
+}
+
+// close writes down the way to node cur, which becomes the first of another segment.
+func (p *optimalParser) close(cur int) {
+	if cur == 0 {
+		return
 	}
-	reps = n.reps
+	n := &p.nodes[cur]
+	p.settle(n, cur)
 	if n.ml > 0 {
 		p.emit(cur)
 	}
-	return reps
+	p.nodes[0] = node{ll: n.ll, reps: n.reps}
 }
 
 // settle computes the repeated offsets of a node that no later step can change.
@@ -177,30 +181,6 @@ func pushed(reps [3]uint32, value, ll uint32) [3]uint32 {
 		return [3]uint32{reps[2], reps[0], reps[1]}
 	}
 	return [3]uint32{reps[0] - 1, reps[0], reps[1]}
-}
-
-// relaxReps tries the repeated offsets at position i and returns a match that is long enough to take at once, if any.
-func (p *optimalParser) relaxReps(n *node, i, cur, hi int, base int32, last *int) (ml, value uint32) {
-	offs := n.reps
-	if n.ll == 0 {
-		offs = [3]uint32{n.reps[1], n.reps[2], n.reps[0] - 1}
-	}
-	v := load32(p.buf, i)
-	from := uint32(minMatch)
-	for k, off := range offs {
-		if int(off) > i || off == 0 || (load32(p.buf, i-int(off))^v)<<8 != 0 {
-			continue
-		}
-		l := uint32(matchLen(p.buf, i-int(off), i, hi))
-		if l < from {
-			continue
-		}
-		if int(l) >= p.nice {
-			return l, uint32(k + 1)
-		}
-		*last = p.relax(cur, minMatch, l, uint32(k+1), base+p.prices.of[ofCodeOf(uint32(k+1))], *last)
-	}
-	return 0, 0
 }
 
 // relax offers matches of from to to bytes that cost base without their length.
@@ -241,7 +221,7 @@ func (p *optimalParser) emit(cur int) {
 }
 
 // long ends the segment at position i with a match and starts another behind it; it returns that position.
-func (p *optimalParser) long(start *int, i int, ml, value uint32, hi int) int {
+func (p *optimalParser) long(start *int, i int, ml, value uint32) int {
 	n := p.nodes[i-*start]
 	if n.ml > 0 {
 		p.emit(i - *start)

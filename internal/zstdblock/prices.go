@@ -55,12 +55,14 @@ const mlPriced = 512
 
 // prices are what the parts of a sequence cost in units of costOne under given statistics.
 type prices struct {
-	lit  [256]int32
-	ll   [llCodes]int32 // by code, extra bits included
-	of   [ofCodes]int32
-	ml   [mlCodes]int32
-	llBy [64]int32       // by length
-	mlBy [mlPriced]int32 // by length
+	lit    [256]int32
+	ll     [llCodes]int32 // by code, extra bits included
+	of     [ofCodes]int32
+	ml     [mlCodes]int32
+	llBy   [64]int32       // by length
+	llUp   [64]int32       // what one literal more adds
+	repeat [3]int32        // of the repeated offsets
+	mlBy   [mlPriced]int32 // by length
 }
 
 // set derives prices from s.
@@ -81,6 +83,10 @@ func (p *prices) set(s *stats) {
 	for i := range p.llBy {
 		p.llBy[i] = p.ll[llCodeOf(uint32(i))]
 	}
+	for i := range p.llUp {
+		p.llUp[i] = p.literalRun(uint32(i)+1) - p.llBy[i]
+	}
+	p.repeat = [3]int32{p.of[0], p.of[1], p.of[1]}
 	for i := minMatch; i < mlPriced; i++ {
 		p.mlBy[i] = p.ml[mlCodeOf(uint32(i))]
 	}
@@ -108,16 +114,17 @@ func codePrices(out []int32, counts []uint32, most int32) {
 	}
 }
 
+// literalStep returns what a literal adds to the price of the length of a run of n.
+func (p *prices) literalStep(n uint32) int32 {
+	if n < uint32(len(p.llUp)) {
+		return p.llUp[n]
+	}
+	return p.literalRun(n+1) - p.literalRun(n)
+}
+
 func (p *prices) literalRun(n uint32) int32 {
 	if n < uint32(len(p.llBy)) {
 		return p.llBy[n]
 	}
-	return p.ll[llCodeOf(n)]
-}
-
-func (p *prices) matchLen(n uint32) int32 {
-	if n < mlPriced {
-		return p.mlBy[n]
-	}
-	return p.ml[mlCodeOf(n)]
+	return p.ll[min(llCodeOf(n), llCodes-1)] // a whole block of literals has no sequence and so no code
 }

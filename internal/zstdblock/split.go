@@ -7,75 +7,131 @@ const (
 	maxChunks = maxZstdBlock/chunkSize + 1
 )
 
-// firstParse is a quick parse that tells where a zstd block should be divided, and the first statistics of its parts.
-type firstParse struct {
+// scanner is what the thorough parsers share: it finds candidates for a whole zstd block, chooses among them quickly,
+// and decides from that choice where to divide the block and with which statistics to start.
+type scanner struct {
+	buf      []byte // the frame's content and padding
+	finder   *prefixFinder
+	seqs     []choice
+	seqEnd   [maxChunks]int // by chunk: where it ends in seqs
 	chunk    [maxChunks]stats
-	chunkEnd [maxChunks]int
+	chunkEnd [maxChunks]int // where it ends in buf
 	cost     [maxChunks]int64
 	merged   [maxChunks]int64 // cost of a chunk joined with the next
-	ends     []int
-	stats    []stats
-	endBuf   [maxChunks]int
+	chunks   int
+	next     int // chunk that comes next
 	sum      stats
 }
 
-// run parses buf[lo:hi] and fills ends and stats.
-func (g *firstParse) run(buf []byte, f *prefixFinder, lo, hi int) {
-	n := g.parse(buf, f, lo, hi)
-	n = g.merge(n)
-	g.stats, g.ends = g.chunk[:n], g.endBuf[:n]
-	copy(g.ends, g.chunkEnd[:n])
+// choice is a sequence with its distance.
+type choice struct{ ll, ml, off uint32 }
+
+func newScanner(s searchParams, maxBlock int) scanner {
+	return scanner{
+		buf:    make([]byte, 0, maxBlock+padding),
+		finder: newPrefixFinder(s, maxBlock),
+		seqs:   make([]choice, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
+	}
 }
 
-// parse counts greedy sequences into chunks and returns how many there are.
-func (g *firstParse) parse(buf []byte, f *prefixFinder, lo, hi int) int {
+func (g *scanner) begin(src []byte) {
+	var zero [padding]byte
+	g.buf = append(append(g.buf[:0], src...), zero[:]...)
+	g.finder.begin(len(src))
+	g.chunks, g.next = 0, 0
+}
+
+// split returns the end of the next part of buf[lo:hi], where lo is that of the last one.
+func (g *scanner) split(lo, hi int) int {
+	if g.next == g.chunks {
+		g.finder.find(g.buf, lo, hi)
+		g.merge(g.choose(lo, hi))
+		g.next = 0
+	}
+	g.next++
+	return g.chunkEnd[g.next-1]
+}
+
+// stats returns the statistics of the part that split returned last.
+func (g *scanner) stats() *stats { return &g.chunk[g.next-1] }
+
+// choices returns the sequences of the part that split returned last.
+func (g *scanner) choices() []choice {
+	if g.next == 1 {
+		return g.seqs[:g.seqEnd[0]]
+	}
+	return g.seqs[g.seqEnd[g.next-2]:g.seqEnd[g.next-1]]
+}
+
+// choose takes the best candidate of each position, unless the next position has a better one, counts the result in
+// chunks and returns how many there are.
+func (g *scanner) choose(lo, hi int) int {
 	n := 0
 	g.chunk[0] = stats{}
+	g.seqs = g.seqs[:0]
+	buf := g.buf
 	rep := 0
 	anchor, chunkStart := lo, lo
+	best := g.best(lo, hi, rep)
 	for i := lo; i < hi; {
-		ml, off, value := 0, 0, uint32(0)
-		if rep > 0 && i > anchor && i-rep >= 0 && load32(buf, i) == load32(buf, i-rep) {
-			ml, off, value = matchLen(buf, i-rep, i, hi), rep, 1
-		} else {
-			score := 0
-			for _, c := range f.at(i) {
-				if s := int(c.len)*6 - bits.Len32(c.off) - 6; s > score {
-					score, ml, off, value = s, int(c.len), int(c.off), c.off+3
-				}
-			}
-			if ml > 0 && ml < 32 && i+1 < hi {
-				for _, c := range f.at(i + 1) {
-					if int(c.len)*6-bits.Len32(c.off)-12 > score {
-						ml = 0
-						break
-					}
-				}
+		s := &g.chunk[n]
+		taken := best
+		if taken.ml > 0 && i+1 < hi && taken.ml < 64 {
+			if best = g.best(i+1, hi, rep); best.score > taken.score+7 {
+				taken.ml = 0
 			}
 		}
-		s := &g.chunk[n]
-		ml = min(ml, hi-i)
-		if ml < minMatch {
+		if taken.ml == 0 {
 			s.lit[buf[i]]++
 			i++
+			if best.at != i {
+				best = g.best(i, hi, rep)
+			}
 		} else {
-			s.addSequence(uint32(i-anchor), uint32(ml), value)
-			i += ml
-			anchor, rep = i, off
+			value := uint32(taken.off) + 3
+			if taken.off == rep && i > anchor {
+				value = 1
+			}
+			s.addSequence(uint32(i-anchor), uint32(taken.ml), value)
+			g.seqs = append(g.seqs, choice{uint32(i - anchor), uint32(taken.ml), uint32(taken.off)})
+			i += taken.ml
+			anchor, rep = i, taken.off
+			best = g.best(i, hi, rep)
 		}
-		if i-chunkStart >= chunkSize && hi-i >= chunkSize && n+1 < maxChunks {
-			g.chunkEnd[n] = i
+		if i == anchor && i-chunkStart >= chunkSize && hi-i >= chunkSize && n+1 < maxChunks {
+			g.chunkEnd[n], g.seqEnd[n] = i, len(g.seqs)
 			n++
 			g.chunk[n] = stats{}
 			chunkStart = i
 		}
 	}
-	g.chunkEnd[n] = hi
+	g.chunkEnd[n], g.seqEnd[n] = hi, len(g.seqs)
 	return n + 1
 }
 
-// merge joins neighbours as long as that makes the whole smaller, the best pair first; it returns how many are left.
-func (g *firstParse) merge(n int) int {
+type pick struct{ at, ml, off, score int }
+
+// best returns the most promising match at i, by how many bits it may save.
+func (g *scanner) best(i, hi, rep int) pick {
+	b := pick{at: i}
+	if i >= hi {
+		return b
+	}
+	if rep > 0 && load32(g.buf, i) == load32(g.buf, i-rep) {
+		if ml := matchLen(g.buf, i-rep, i, hi); ml >= minMatch {
+			b.ml, b.off, b.score = ml, rep, ml*7-8
+		}
+	}
+	for _, c := range g.finder.at(i) {
+		if s := int(c.len)*7 - bits.Len32(c.off) - 11; s > b.score {
+			b.ml, b.off, b.score = int(c.len), int(c.off), s
+		}
+	}
+	return b
+}
+
+// merge joins neighbours as long as that makes the whole smaller, the best pair first.
+func (g *scanner) merge(n int) {
 	joined := func(i int) int64 {
 		g.sum = g.chunk[i]
 		g.sum.add(&g.chunk[i+1])
@@ -104,6 +160,8 @@ func (g *firstParse) merge(n int) int {
 		copy(g.cost[best+1:n-1], g.cost[best+2:n])
 		copy(g.merged[best+1:n-1], g.merged[best+2:n])
 		copy(g.chunkEnd[best+1:n-1], g.chunkEnd[best+2:n])
+		g.seqEnd[best] = g.seqEnd[best+1]
+		copy(g.seqEnd[best+1:n-1], g.seqEnd[best+2:n])
 		n--
 		if best > 0 {
 			g.merged[best-1] = joined(best - 1)
@@ -112,5 +170,5 @@ func (g *firstParse) merge(n int) int {
 			g.merged[best] = joined(best)
 		}
 	}
-	return n
+	g.chunks = n
 }
