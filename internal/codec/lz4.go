@@ -15,13 +15,12 @@ func newLz4Encoder(_, _ int) (Encoder, error) {
 }
 
 func (e *lz4Encoder) Encode(dst, src []byte) ([]byte, error) {
-	dst = slices.Grow(dst, len(src))
-	n, err := e.c.CompressBlock(src, dst[len(dst):len(dst)+len(src)])
-	switch {
-	case err != nil:
+	// With less room than that, a block that grows is an error for the library.
+	room := lz4.CompressBlockBound(len(src))
+	dst = slices.Grow(dst, room)
+	n, err := e.c.CompressBlock(src, dst[len(dst):len(dst)+room])
+	if err != nil {
 		return dst, fmt.Errorf("lz4 block: %w", err)
-	case n == 0:
-		return dst, errStore
 	}
 	return dst[:len(dst)+n], nil
 }
