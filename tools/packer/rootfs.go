@@ -27,7 +27,7 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 		return nil
 	})
 	var required []string
-	fs.Func("require", "`path` of a program that must be in the image; may be given several times", func(path string) error {
+	fs.Func("require", "`path` of a program that must be in the image; may be repeated", func(path string) error {
 		required = append(required, path)
 		return nil
 	})

@@ -60,7 +60,7 @@ func TestRootfs(t *testing.T) {
 	packs, dir := t.TempDir(), t.TempDir()
 	base := packedLayer(t, packs, "0000.pack", layerFile("etc/a", "old"), layerFile("etc/b", "kept"))
 	odd := layerFile("etc/a", "new")
-	odd.ModTime = time.Unix(-5, 0)
+	odd.ModTime, odd.Mode = time.Unix(-5, 0), 0o755
 	odd.PAXRecords = map[string]string{"SCHILY.xattr.system.posix_acl_access": "x"}
 	top := packedLayer(t, packs, "0001.pack", odd)
 	if err := os.WriteFile(filepath.Join(packs, "config.json"), nil, 0o644); err != nil { // not a pack, by its name
@@ -90,7 +90,7 @@ func TestRootfs(t *testing.T) {
 	}
 	// The folder stands for the packs in it; the digest is optional.
 	again := filepath.Join(dir, "b.img")
-	if _, err := rootfs(again, "--pack", packs, "--jobs", "1"); err != nil {
+	if _, err := rootfs(again, "--pack", packs, "--jobs", "1", "--require", "/etc/a"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(again); err != nil || !bytes.Equal(got, data) {
@@ -125,7 +125,11 @@ func TestRootfsErrors(t *testing.T) {
 		{"empty folder", "has no layer pack (*.pack)", []string{"--pack", empty}},
 		{"damaged pack", "layer pack " + damaged + ": ", []string{"--pack", good, "--pack", damaged}},
 		{"no pack", "layer pack /dev/null: ", []string{"--pack", "/dev/null"}},
-		{"below a file", "layer " + below + `: entry "a/b": "a" is not a directory`, []string{"--pack", good, "--pack", below}},
+		{"below a file", "layer " + below + `: entry "a/b": "a" is not a directory`,
+			[]string{"--pack", good, "--pack", below}},
+		{"nothing at a required path", "/bin/kestrel is not an executable file of the image",
+			[]string{"--pack", good, "--require", "/bin/kestrel"}},
+		{"required file is no program", "/a is not an executable file of the image", []string{"--pack", good, "--require", "/a"}},
 		{"empty image", "the image is empty", []string{"--pack", good, "--pack", none}},
 		{"other level", "pack the layer with the image's settings", []string{"--pack", good, "--level", "2"}},
 		{"other block size", "pack the layer with the image's settings", []string{"--pack", good, "--block-size", "8192"}},
