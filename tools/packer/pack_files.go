@@ -2,10 +2,55 @@ package main
 
 import (
 	"context"
-	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"os"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/mapping"
+	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
 func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
-	return errors.New("not written yet")
+	fs := flag.NewFlagSet("packer pack-files", flag.ContinueOnError)
+	var comp compressionFlags
+	comp.register(fs)
+	specPath := fs.String("spec", "", "`file` with one JSON object a line: src, dest and, as needed, executable and mode; "+
+		"or path and mode for a file in a folder that is a src")
+	out := fs.String("out", "", "layer pack to `write`")
+	if err := parseFlags(fs, args, stderr, "spec", "out"); err != nil {
+		return err
+	}
+	codec, err := comp.spec()
+	if err != nil {
+		return err
+	}
+	spec, err := readFilesSpec(*specPath)
+	if err != nil {
+		return fmt.Errorf("%s: %w", *specPath, err)
+	}
+	return cli.WriteFile(*out, func(f *os.File) error {
+		b, err := layerpack.NewBuilder(f, layerpack.Options{Codec: codec, BlockSize: comp.blockSize, Jobs: comp.jobs})
+		if err != nil {
+			return err
+		}
+		err = spec.Pack(ctx, b)
+		if _, closeErr := b.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+}
+
+func readFilesSpec(path string) (*mapping.Spec, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return mapping.ReadSpec(f)
 }
