@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// maxMemory bounds what any of these runs may use.
-const maxMemory = 128 << 20
+// maxMemory bounds what any of these runs may use, as it does for good input.
+const maxMemory = 300 << 20
 
 // maxMessage bounds what a reader is asked to look at, with hostile names in it.
 const maxMessage = 3000
