@@ -24,7 +24,6 @@ func run(t *testing.T, tool string, args ...string) {
 		t.Skip(err)
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", tool, args, err, out)
 	}
@@ -44,7 +43,7 @@ func TestSkopeo(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image")
-			run(t, "skopeo", append([]string{"--insecure-policy", "copy", source}, tt.dest(path)...)...)
+			run(t, "skopeo", append([]string{"--insecure-policy", "--tmpdir", t.TempDir(), "copy", source}, tt.dest(path)...)...)
 			if d := cmp.Diff([][]byte{base, app}, contents(t, path, "linux/amd64")); d != "" {
 				t.Error(d)
 			}
