@@ -33,8 +33,9 @@ func TestReference(t *testing.T) {
 	d := &decoder{doc: doc}
 	d.read("", imageDefaults{})
 	var read []string
-	replace := strings.NewReplacer("[0]", "", "[1]", "", "actions.reload", "actions.NAME", "actions.status", "actions.NAME",
-		"cloud_init.user_data.", "", "cloud_init.meta_data.", "", "cloud_init.network_config.", "")
+	replace := strings.NewReplacer("[0]", "", "[1]", "", "actions.reload.", "actions.NAME.",
+		"actions.status.", "actions.NAME.", "cloud_init.user_data.", "", "cloud_init.meta_data.", "",
+		"cloud_init.network_config.", "")
 	for _, table := range d.tables {
 		for _, key := range table.known {
 			if !table.free {
@@ -45,7 +46,8 @@ func TestReference(t *testing.T) {
 	tables := []string{"workload", "network", "resources", "cloud_init", "devices"} // have headings, no rows
 	read = slices.DeleteFunc(read, func(key string) bool { return slices.Contains(tables, key) })
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z_.]+)` \\| (?:string|integer|boolean|array of|table)").FindAllStringSubmatch(reference(t), -1) {
+	rows := regexp.MustCompile("(?m)^\\| `([A-Za-z_.]+)` \\| (?:string|integer|boolean|array of|table)")
+	for _, row := range rows.FindAllStringSubmatch(reference(t), -1) {
 		documented = append(documented, row[1])
 	}
 	slices.Sort(read)

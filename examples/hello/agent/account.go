@@ -17,8 +17,8 @@ type account struct {
 	home string // "" when the user is not in passwd
 }
 
-// findAccount resolves USER or USER:GROUP, names or numbers, as container engines do: without a group, it is that of the
-// user in passwd, and the groups that list the user are supplementary ones.
+// findAccount resolves USER or USER:GROUP, names or numbers, as container engines do: without a group, it is that of
+// the user in passwd, and the groups that list the user are supplementary ones.
 func findAccount(spec, passwdFile, groupFile string) (*account, error) {
 	user, group, grouped := strings.Cut(spec, ":")
 	users, err := readTable(passwdFile, 7)

@@ -4,8 +4,8 @@
 // that images can be booted and tested without the runtime. It offers no API, and nothing of the runtime needs it.
 //
 // As PID 1, started as "/bin/kestrel stage2" in the root file system, it mounts what is missing of /proc, /sys, /dev,
-// /run and /tmp, sets up the network, starts the workload that the manifest names, reaps orphans, and powers the machine
-// off when the workload ends, or when it gets SIGTERM or ctrl-alt-del.
+// /run and /tmp, sets up the network, starts the workload that the manifest names, reaps orphans, and powers the
+// machine off when the workload ends, or when it gets SIGTERM or ctrl-alt-del.
 //
 // The manifest is the value of volant.manifest= on the kernel command line (base64url of the gzip of manifest.json) or,
 // without that, the file /etc/fledge/manifest.json. The network is the one that QEMU's user networking serves: eth0 has

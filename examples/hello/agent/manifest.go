@@ -35,7 +35,8 @@ func findManifest(cmdlineFile, manifestFile string) (*manifest.Manifest, error) 
 	}
 	raw, err := os.ReadFile(manifestFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no manifest: neither %s= on the kernel command line nor %s", manifest.CmdlineKey, manifestFile)
+		return nil, fmt.Errorf("no manifest: neither %s= on the kernel command line nor %s", manifest.CmdlineKey,
+			manifestFile)
 	}
 	if err != nil {
 		return nil, err
