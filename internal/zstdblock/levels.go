@@ -32,5 +32,13 @@ func newParser(level, maxBlockSize int) parser {
 		}
 		return newOptimalParser(p, envInt("ZPASS", 1), envInt("ZEX", 0) == 1, maxBlockSize)
 	}
-	return newGreedyParser(14, maxBlockSize)
+	switch level {
+	case 1:
+		return newFastParser(0, 13, 6, 6, maxBlockSize)
+	case 2:
+		return newFastParser(0, 15, 5, 7, maxBlockSize)
+	case 3:
+		return newFastParser(16, 15, 5, 8, maxBlockSize)
+	}
+	return newFastParser(17, 16, 5, 9, maxBlockSize)
 }

@@ -77,7 +77,7 @@ func (g *scanner) choose(lo, hi int) int {
 		s := &g.chunk[n]
 		taken := best
 		if taken.ml > 0 && i+1 < hi && taken.ml < 64 {
-			if best = g.best(i+1, hi, rep); best.score > taken.score+7 {
+			if best = g.best(i+1, hi, rep); best.score > taken.score+3 {
 				taken.ml = 0
 			}
 		}
