@@ -12,8 +12,8 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// xzEncoder makes .xz streams as the kernel reads them: one LZMA2 filter with a dictionary of the block size, and CRC32,
-// the only check that its decoder verifies (Documentation/staging/xz.rst).
+// xzEncoder makes .xz streams as the kernel reads them: one LZMA2 filter with a dictionary of the block size, and
+// CRC32, the only check that its decoder verifies (Documentation/staging/xz.rst).
 type xzEncoder struct{ config xz.WriterConfig }
 
 func newXzEncoder(_, blockSize int) (Encoder, error) {

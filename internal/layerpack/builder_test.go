@@ -178,7 +178,9 @@ func TestEntries(t *testing.T) {
 }
 
 func TestAddRejects(t *testing.T) {
-	many := make([]fstree.Xattr, maxXattrs+1)
+	xattrs := func(list ...fstree.Xattr) fstree.Entry {
+		return fstree.Entry{Path: "x", Type: fstree.FIFO, Xattrs: list}
+	}
 	for _, c := range []struct {
 		e    fstree.Entry
 		size int64
@@ -199,10 +201,10 @@ func TestAddRejects(t *testing.T) {
 		{fstree.Entry{Path: "x", Type: fstree.Symlink}, 0, "target is empty"},
 		{fstree.Entry{Path: "x", Type: fstree.Symlink, Link: strings.Repeat("x", 4096)}, 0, "longer than 4095"},
 		{fstree.Entry{Path: "x", Type: fstree.HardLink, Link: "../y"}, 0, "hard link target"},
-		{fstree.Entry{Path: "x", Type: fstree.FIFO, Xattrs: []fstree.Xattr{{Name: ""}}}, 0, "xattr name"},
-		{fstree.Entry{Path: "x", Type: fstree.FIFO, Xattrs: []fstree.Xattr{{Name: "user.b"}, {Name: "user.a"}}}, 0, "out of order"},
-		{fstree.Entry{Path: "x", Type: fstree.FIFO, Xattrs: []fstree.Xattr{{Name: "user.a", Value: noise(1, maxString+1)}}}, 0, "Linux allows"},
-		{fstree.Entry{Path: "x", Type: fstree.FIFO, Xattrs: many}, 0, "at most 4096"},
+		{xattrs(fstree.Xattr{Name: ""}), 0, "xattr name"},
+		{xattrs(fstree.Xattr{Name: "user.b"}, fstree.Xattr{Name: "user.a"}), 0, "out of order"},
+		{xattrs(fstree.Xattr{Name: "user.a", Value: noise(1, maxString+1)}), 0, "Linux allows"},
+		{xattrs(make([]fstree.Xattr, maxXattrs+1)...), 0, "at most 4096"},
 	} {
 		b, err := NewBuilder(create(t), options(t, "zstd"))
 		if err != nil {

@@ -152,7 +152,8 @@ func (d *decompressor) explain(err error) error {
 		return err
 	}
 	at := d.in.n - int64(d.buf.Buffered())
-	return fmt.Errorf("%s data is damaged or cut off at about byte %d: %v", d.format, at, err) // not %w: an EOF here is no EOF of the tar
+	// Not %w: an EOF of the compressed data is none of the archive.
+	return fmt.Errorf("%s data is damaged or cut off at about byte %d: %v", d.format, at, err)
 }
 
 func (d *decompressor) close() {

@@ -148,8 +148,8 @@ func (r *entryReader) string() string {
 	return string(b)
 }
 
-// checkEntry tells whether e is an entry as package fstree defines it, so that neither a hostile layer nor a broken pack
-// hands a bad one on.
+// checkEntry tells whether e is an entry as package fstree defines it, so that neither a hostile layer nor a broken
+// pack hands a bad one on.
 func checkEntry(e fstree.Entry) error {
 	if err := checkPath(e.Path); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 )
 
 // PackLayer packs a layer of size bytes, compressed or not (Decompress), into f, which is empty and seekable. Without
-// o.MaxUnpacked, it may decompress to what UnpackLimit says, and its files may have 64 GiB more (holes of sparse files).
+// o.MaxUnpacked, it may decompress to what UnpackLimit says, and its files may have 64 GiB more (holes of sparse
+// files).
 func PackLayer(ctx context.Context, layer io.Reader, size int64, f *os.File, o Options) (Stats, error) {
 	limit := o.MaxUnpacked
 	if limit == 0 {
@@ -105,8 +106,8 @@ func (s *tarStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end reads what is left after the last entry: the archive must have an end mark and after it nothing but zeros. Reading
-// on also verifies the decompressor's last checksum.
+// end reads what is left after the last entry: the archive must have an end mark and after it nothing but zeros.
+// Reading on also verifies the decompressor's last checksum.
 func (s *tarStream) end() error {
 	if s.eof && !s.zeroBlock {
 		return fmt.Errorf("the tar archive is cut off: it has no end mark at byte %d", s.n)

@@ -54,15 +54,18 @@ func TestTarEntries(t *testing.T) {
 	}{
 		{"dot slash", header(0, "./usr//bin/./x", ""), reg("usr/bin/x")},
 		{"long name", header(0, long, ""), reg(long)},
-		{"bytes that are not UTF-8", &tar.Header{Typeflag: tar.TypeReg, Name: "\xff\x80", Format: tar.FormatGNU, Mode: 0o644,
-			ModTime: time.Unix(1700000000, 0)}, reg("\xff\x80")},
+		{"bytes that are not UTF-8", &tar.Header{Typeflag: tar.TypeReg, Name: "\xff\x80", Format: tar.FormatGNU,
+			Mode: 0o644, ModTime: time.Unix(1700000000, 0)}, reg("\xff\x80")},
 		{"mode with type bits", meta(func(h *tar.Header) { h.Mode = 0o43775; h.Format = tar.FormatGNU }),
 			with(other, func(e *fstree.Entry) { e.Path, e.Type, e.Mode = "meta", fstree.Directory, 0o3775 })},
-		{"root", header(tar.TypeDir, "./", ""), with(other, func(e *fstree.Entry) { e.Path, e.Type = ".", fstree.Directory })},
+		{"root", header(tar.TypeDir, "./", ""),
+			with(other, func(e *fstree.Entry) { e.Path, e.Type = ".", fstree.Directory })},
 		{"root of kaniko", header(tar.TypeDir, "/", ""),
 			with(other, func(e *fstree.Entry) { e.Path, e.Type = ".", fstree.Directory })},
 		{"32 bit ids", meta(func(h *tar.Header) { h.Uid, h.Gid = math.MaxUint32, 1<<31 }),
-			with(other, func(e *fstree.Entry) { e.Path, e.Type, e.UID, e.GID = "meta", fstree.Directory, math.MaxUint32, 1<<31 })},
+			with(other, func(e *fstree.Entry) {
+				e.Path, e.Type, e.UID, e.GID = "meta", fstree.Directory, math.MaxUint32, 1<<31
+			})},
 		{"time before 1970, rounded down", meta(func(h *tar.Header) { h.ModTime = time.Unix(-5, 5e8); h.Format = tar.FormatPAX }),
 			with(other, func(e *fstree.Entry) { e.Path, e.Type, e.ModTime = "meta", fstree.Directory, -5 })},
 		{"symlink as it is", header(tar.TypeSymlink, "l", "/../..//x/"),
@@ -72,7 +75,9 @@ func TestTarEntries(t *testing.T) {
 		{"fifo", header(tar.TypeFifo, "p", ""), with(other, func(e *fstree.Entry) { e.Path, e.Type = "p", fstree.FIFO })},
 		{"device", &tar.Header{Typeflag: tar.TypeBlock, Name: "b", Devmajor: 259, Devminor: 1 << 18, Mode: 0o644,
 			ModTime: time.Unix(1700000000, 0)},
-			with(other, func(e *fstree.Entry) { e.Path, e.Type, e.Major, e.Minor = "b", fstree.BlockDevice, 259, 1<<18 })},
+			with(other, func(e *fstree.Entry) {
+				e.Path, e.Type, e.Major, e.Minor = "b", fstree.BlockDevice, 259, 1<<18
+			})},
 		{"xattrs", pax(map[string]string{
 			"SCHILY.xattr.user.b": "\x00\n=", "SCHILY.xattr.user.a%25": "1", "LIBARCHIVE.xattr.user.a": "Mg", "comment": "x"}),
 			with(reg("pax"), func(e *fstree.Entry) {
@@ -143,7 +148,8 @@ func TestTarErrors(t *testing.T) {
 		{"unknown type", `entry "good": unknown type 'V'`, patch(good, 156, "V")},
 		{"long name element", "Linux allows 255", one(0, "d/"+strings.Repeat("n", 256), "")},
 		{"checksum", "before the first entry|invalid tar header", slices.Concat([]byte("G"), good[1:])},
-		{"second checksum", `after entry "good"|invalid tar header`, slices.Concat(good[:1024], []byte("S"), good[1025:])},
+		{"second checksum", `after entry "good"|invalid tar header`,
+			slices.Concat(good[:1024], []byte("S"), good[1025:])},
 		{"lying size", `entry "good": the tar archive is cut off`, patch(good, 124, "00000007777")},
 		{"negative size", "invalid tar header", patch(good, 124, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")},
 		{"cut in a header", `after entry "good": the tar archive is cut off`, good[:1100]},

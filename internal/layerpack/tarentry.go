@@ -93,9 +93,9 @@ func cleanName(name string) (string, error) {
 	return strings.Join(parts, "/"), nil
 }
 
-// The prefixes of PAX records that hold an extended attribute: star's, which all tools of OCI use, has name and value as
-// they are; libarchive's has the name percent-encoded and the value in base64 without padding. bsdtar writes both, so the
-// second counts only where the first is missing.
+// The prefixes of PAX records that hold an extended attribute: star's, which all tools of OCI use, has name and value
+// as they are; libarchive's has the name percent-encoded and the value in base64 without padding. bsdtar writes both,
+// so the second counts only where the first is missing.
 const (
 	schilyXattr     = "SCHILY.xattr."
 	libarchiveXattr = "LIBARCHIVE.xattr."

@@ -215,6 +215,9 @@ func TestPack(t *testing.T) {
 
 func TestPackErrors(t *testing.T) {
 	dir := folder(t, "a", "b", "d/x", "loop/in/back -> ..", "loop/f", "dangling -> nowhere", "wh/.wh.x")
+	two := func(args ...any) string {
+		return fmt.Sprintf("{\"src\":\"DIR/%s\",\"dest\":%q}\n{\"src\":\"DIR/%s\",\"dest\":%q}", args...)
+	}
 	for _, c := range []struct{ spec, want string }{
 		{`{"src":"DIR/missing","dest":"/x"}`, "missing: no such file"},
 		{`{"src":"DIR/dangling","dest":"/x"}`, "dangling: no such file"},
@@ -222,11 +225,11 @@ func TestPackErrors(t *testing.T) {
 		{`{"src":"/dev/null","dest":"/x"}`, "/dev/null: is neither a file nor a folder"},
 		{`{"src":"DIR/loop","dest":"/x"}`, "loop/in/back: the symlink leads back"},
 		{`{"src":"DIR/wh","dest":"/x"}`, ".wh.x: names with .wh. stand for removed files"},
-		{"{\"src\":\"DIR/a\",\"dest\":\"/x\"}\n{\"src\":\"DIR/b\",\"dest\":\"/x\"}", "a and DIR/b both go to /x"},
-		{"{\"src\":\"DIR/d\",\"dest\":\"/x\"}\n{\"src\":\"DIR/b\",\"dest\":\"/x\"}", "d and DIR/b both go to /x"},
-		{"{\"src\":\"DIR/d\",\"dest\":\"/y\"}\n{\"src\":\"DIR/b\",\"dest\":\"/y/x\"}", "d/x and DIR/b both go to /y/x"},
-		{"{\"src\":\"DIR/a\",\"dest\":\"/x\"}\n{\"src\":\"DIR/b\",\"dest\":\"/x/y/z\"}", "DIR/b goes to /x/y/z, which is below the file /x (DIR/a)"},
-		{"{\"src\":\"DIR/a\",\"dest\":\"/x\"}\n{\"path\":\"/y\",\"mode\":\"0600\"}", "mode of /y: none of the mappings makes that path"},
+		{two("a", "/x", "b", "/x"), "a and DIR/b both go to /x"},
+		{two("d", "/x", "b", "/x"), "d and DIR/b both go to /x"},
+		{two("d", "/y", "b", "/y/x"), "d/x and DIR/b both go to /y/x"},
+		{two("a", "/x", "b", "/x/y/z"), "DIR/b goes to /x/y/z, which is below the file /x (DIR/a)"},
+		{`{"path":"/y","mode":"0600"}`, "mode of /y: none of the mappings makes that path"},
 	} {
 		_, err := pack(t, dir, c.spec)
 		if want := strings.ReplaceAll(c.want, "DIR", dir); err == nil || !strings.Contains(err.Error(), want) {

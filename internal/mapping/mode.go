@@ -7,7 +7,8 @@ import (
 
 // programDirs and libraryDirs are where files are executable whatever they were before.
 var (
-	programDirs = []string{"bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/local/bin/", "usr/local/sbin/", "opt/bin/", "opt/sbin/"}
+	programDirs = []string{"bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/local/bin/", "usr/local/sbin/",
+		"opt/bin/", "opt/sbin/"}
 	libraryDirs = []string{"lib/", "lib64/", "usr/lib/", "usr/lib64/", "usr/local/lib/", "usr/local/lib64/"}
 )
 

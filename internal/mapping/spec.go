@@ -1,5 +1,5 @@
-// Package mapping turns single files and folders into a layer: each has a destination in the image, and modes follow the
-// destination, since Bazel keeps none.
+// Package mapping turns single files and folders into a layer: each has a destination in the image, and modes follow
+// the destination, since Bazel keeps none.
 package mapping
 
 import (

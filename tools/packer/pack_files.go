@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"github.com/fledge-build/fledge/internal/cli"
-	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/mapping"
 )
 
 func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
@@ -18,7 +18,7 @@ func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 	comp.register(fs)
 	specPath := fs.String("spec", "", "`file` with one JSON object a line: src, dest and, as needed, executable and mode; "+
 		"or path and mode for a file in a folder that is a src")
-	out := fs.String("out", "", "layer pack to `write`")
+	out := fs.String("out", "", "`file` to write the layer pack to")
 	if err := parseFlags(fs, args, stderr, "spec", "out"); err != nil {
 		return err
 	}
@@ -39,10 +39,7 @@ func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 		if _, closeErr := b.Close(); err == nil {
 			err = closeErr
 		}
-		if err != nil {
-			return err
-		}
-		return ctx.Err()
+		return err
 	})
 }
 
