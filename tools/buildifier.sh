@@ -1,5 +1,6 @@
 #!/bin/sh
-# Formats Bazel files; with -mode=check it shows what is not formatted and fails if anything is. Arguments are buildifier's.
+# Formats Bazel files; with -mode=check it shows what is not formatted and fails if anything is. Arguments are
+# buildifier's.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 git ls-files -z --cached --others --exclude-standard -- '*.bazel' '*.bzl' | GOFLAGS='' xargs -0 \

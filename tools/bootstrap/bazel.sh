@@ -5,8 +5,8 @@ bazel_version=7.7.1
 suite=sid # the only one with a Bazel that knows modules
 
 # Of all that apt would install, what Bazel itself runs with.
-keep='bazel-.*|openjdk-[0-9]+-jre-headless|velocity|patchelf|libc6|libgcc-s1|libstdc\+\+6|zlib1g|libabsl[0-9]+|libcares2'
-keep+='|libre2-[0-9]+|libgrpc[0-9]+(t64)?|libgrpc\+\+.*|libprotobuf[0-9]+t64|libssl3t64|libzstd1|lib.*-java'
+keep='bazel-.*|openjdk-[0-9]+-jre-headless|velocity|patchelf|libc6|libgcc-s1|libstdc\+\+6|zlib1g|libabsl[0-9]+'
+keep+='|libcares2|libre2-[0-9]+|libgrpc[0-9]+(t64)?|libgrpc\+\+.*|libprotobuf[0-9]+t64|libssl3t64|libzstd1|lib.*-java'
 drop='lib(jetty9|bcprov|jgit|maven|plexus|sisu|guice|eclipse-jdt|log4j|jackson|wagon|jsch|javaparser|animal-sniffer'
 drop+='|httpclient|httpcore|junixsocket|cdi-api|bsh|asm|jacoco|jarjar|el-api|jsp-api|servlet-api|websocket|lightcouch'
 drop+='|activation|jaxb|commons-parent|apache-pom|stax2|cglib|aopalliance|jta|geronimo-interceptor|jzlib|javaewah'
@@ -66,7 +66,8 @@ relocate() {
   chmod 755 "$out/lib/ld-linux-x86-64.so.2"
 }
 
-# use_prebuilt_renderer OUT FINAL: Stardoc's renderer is a java_binary, which would need a Java toolchain; its jar is there.
+# use_prebuilt_renderer OUT FINAL: Stardoc's renderer is a java_binary, which would need a Java toolchain; here it is a
+# script that runs its prebuilt jar.
 use_prebuilt_renderer() {
   local dir=$1/base/tools/stardoc/stardoc final=$2
   sed -i -e '/^java_import(/,/^)/d' -e '/^java_binary(/,/^)/c\
@@ -76,7 +77,8 @@ sh_binary(\
 )' "$dir/BUILD"
   cat >"$dir/renderer.sh" <<A
 #!/bin/sh
-exec "$final/jdk/bin/java" -XX:+UseSerialGC -cp "$final/base/tools/stardoc/stardoc/renderer_prebuilt.jar:$final/java/*" \\
+exec "$final/jdk/bin/java" -XX:+UseSerialGC \\
+  -cp "$final/base/tools/stardoc/stardoc/renderer_prebuilt.jar:$final/java/*" \\
   com.google.devtools.build.stardoc.renderer.RendererMain "\$@"
 A
   chmod 755 "$dir/renderer.sh"
@@ -86,7 +88,8 @@ build() {
   local tmp=$1 final=$2 out=$1/out root=$1/root packages have
   rm -rf "$root"
   apt_init "$tmp/apt" "$suite"
-  packages=$(apt_closure bazel-bootstrap bazel-rules-shell bazel-stardoc patchelf | grep -xE "$keep" | grep -vxE "$drop")
+  packages=$(apt_closure bazel-bootstrap bazel-rules-shell bazel-stardoc patchelf |
+    grep -xE "$keep" | grep -vxE "$drop")
   # shellcheck disable=SC2086 # a list of names
   apt_unpack "$tmp/debs" "$root" $packages
 

@@ -20,8 +20,7 @@ go_proxy() {
 # fetch_sdk TMP DIR: unpacks Go's own distribution, with Bazel's zip tool.
 fetch_sdk() {
   local tmp=$1 dir=$2 name=golang.org/toolchain@v0.0.1-go$go_version.linux-amd64
-  log "downloading Go $go_version, 64 MB"
-  fetch "$(go_proxy)/${name/@//@v/}.zip" "$tmp/go.zip" "$go_sha256"
+  fetch "Go $go_version, 64 MB" "$(go_proxy)/${name/@//@v/}.zip" "$tmp/go.zip" "$go_sha256"
   rm -rf "$tmp/sdk"
   mkdir "$tmp/sdk"
   (cd "$tmp/sdk" && "$bazel_dir/base/embedded_tools/tools/zip/zipper/zipper" x "$tmp/go.zip")
@@ -73,15 +72,16 @@ prebuild_gazelle() {
   grep -q 'get_child("prebuilt")' "$rule" || die "gazelle's go_repository_tools.bzl is not as this set-up knows it"
 }
 
-# register OUT FINAL MODULE DIR VERSION...: puts a module into the registry. A flag cannot override a module that only
+# register OUT MODULE DIR VERSION...: puts a module into the registry. A flag cannot override a module that only
 # some workspaces have.
 register() {
-  local out=$1 final=$2 module=$3 dir=$4 v
-  shift 4
+  local out=$1 module=$2 dir=$3 v entry
+  shift 3
   for v; do
-    mkdir -p "$out/registry/modules/$module/$v"
-    sed "0,/version = \"[^\"]*\"/s//version = \"$v\"/" "$dir/MODULE.bazel" >"$out/registry/modules/$module/$v/MODULE.bazel"
-    printf '{"type":"local_path","path":"%s"}\n' "$dir" >"$out/registry/modules/$module/$v/source.json"
+    entry=$out/registry/modules/$module/$v
+    mkdir -p "$entry"
+    sed "0,/version = \"[^\"]*\"/s//version = \"$v\"/" "$dir/MODULE.bazel" >"$entry/MODULE.bazel"
+    printf '{"type":"local_path","path":"%s"}\n' "$dir" >"$entry/source.json"
   done
 }
 
@@ -126,11 +126,12 @@ build() {
   copy_module "$rules_go" "$rules_go_sum" "$out/modules/rules_go"
   copy_module "$gazelle" "$gazelle_sum" "$out/modules/gazelle"
   prebuild_gazelle "$out/modules"
+  (cd "$tmp" && go run "$here/truststore/main.go") >"$out/cacerts" ||
+    die "the certificates that this machine trusts were not found"
   use_own_sdk "$out/modules"
   mv "$out/sdk" "$out/modules/rules_go/sdk"
   echo '{}' >"$out/registry/bazel_registry.json"
-  register "$out" "$final" stardoc "$bazel_dir/base/tools/stardoc" 0.8.0 0.8.1
-  (cd "$tmp" && go run "$here/truststore/main.go") >"$out/cacerts" || die "the certificates that this machine trusts were not found"
+  register "$out" stardoc "$bazel_dir/base/tools/stardoc" 0.8.0 0.8.1
   write_rc "$out" "$final" "$cache" >"$out/bazelrc"
   write_launcher "$final" >"$out/bin/bazel"
   chmod 755 "$out/bin/bazel"

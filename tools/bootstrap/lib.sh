@@ -7,8 +7,8 @@ megabytes() { du -sm "$1" | cut -f1; }
 
 # need COMMAND PACKAGE: fails with the remedy when the machine lacks a command.
 need() {
-  command -v "$1" >/dev/null || die "the set-up needs '$1', which this machine lacks: install it (Debian: apt install $2)," \
-    "or install Bazelisk (https://github.com/bazelbuild/bazelisk)"
+  command -v "$1" >/dev/null || die "the set-up needs '$1', which this machine lacks:" \
+    "install it (Debian: apt install $2), or install Bazelisk (https://github.com/bazelbuild/bazelisk)"
 }
 
 # debian_mirror prints the mirror that the machine's own apt uses for Debian.
@@ -25,11 +25,13 @@ debian_mirror() {
 # apt_init DIR SUITE: a private apt that knows one suite and no installed package, so that what a package needs comes
 # out the same on every machine. Sets APT_CONFIG.
 apt_init() {
-  local dir=$1 suite=$2 mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  local dir=$1 suite=$2 mirror network keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   need apt-get apt
   need dpkg-deb dpkg
   [ -e "$keyring" ] || die "$keyring is missing: install it (Debian: apt install debian-archive-keyring)"
   mirror=$(debian_mirror)
+  # Of the machine's settings only its proxies are for us.
+  network=$(apt-config dump | grep -E '^Acquire::https?::' || true)
   mkdir -p "$dir"/lists/partial "$dir"/cache/archives/partial
   : >"$dir/status"
   echo "deb [signed-by=$keyring] $mirror $suite main" >"$dir/sources.list"
@@ -38,6 +40,8 @@ Dir::State "$dir";
 Dir::State::lists "$dir/lists";
 Dir::State::status "$dir/status";
 Dir::Cache "$dir/cache";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
 Dir::Etc::sourcelist "$dir/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
@@ -51,8 +55,7 @@ APT::Install-Recommends "false";
 APT::Architecture "amd64";
 APT::Architectures "amd64";
 APT::Sandbox::User "";
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
+$network
 A
   export APT_CONFIG=$dir/apt.conf
   log "reading the package list of Debian $suite"
@@ -64,23 +67,24 @@ apt_closure() {
   apt-get install -y --print-uris "$@" | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p"
 }
 
-# apt_unpack DEBS DIR PACKAGE...: downloads packages to DEBS (apt checks them, and keeps those that are there) and unpacks
-# them in DIR.
+# apt_unpack DEBS DIR PACKAGE...: downloads packages to DEBS (apt checks them, and keeps those that are there) and
+# unpacks them in DIR.
 apt_unpack() {
-  local debs=$1 dir=$2 files
+  local debs=$1 dir=$2 list
   shift 2
   mkdir -p "$debs" "$dir"
-  files=$(apt-get --print-uris download "$@" | awk '{ print $2 }')
-  log "downloading $# Debian packages, $(apt-get --print-uris download "$@" | awk '{ n += $3 } END { printf "%d", n / 1e6 + 0.5 }') MB"
+  list=$(apt-get --print-uris download "$@" | awk '{ print $2, $3 }')
+  log "downloading $# Debian packages, $(awk '{ n += $2 } END { printf "%d", n / 1e6 + 0.5 }' <<<"$list") MB"
   (cd "$debs" && apt-get -qq download "$@" >&2) || die "Debian packages could not be downloaded: $*"
   log "unpacking"
-  (cd "$debs" && xargs -d '\n' -P2 -I{} dpkg-deb -x {} "$dir" <<<"$files")
+  (cd "$debs" && cut -d' ' -f1 <<<"$list" | xargs -P2 -I{} dpkg-deb -x {} "$dir")
 }
 
-# fetch URL FILE SHA256: downloads with resume; the file appears whole and checked, or not at all.
+# fetch WHAT URL FILE SHA256: downloads with resume; the file appears whole and checked, or not at all.
 fetch() {
-  local url=$1 file=$2 want=$3 have
+  local what=$1 url=$2 file=$3 want=$4 have
   [ ! -e "$file" ] || return 0
+  log "downloading $what"
   if command -v wget >/dev/null && ! command -v curl >/dev/null; then
     wget -q -t 3 -c -O "$file.part" "$url" || die "$url could not be downloaded"
   else
