@@ -71,8 +71,8 @@ func CheckSize(s string) error {
 	return nil
 }
 
-// FromCommandLine is the value of the last key=value parameter on a kernel command line, or "" when there is none. Double
-// quotes hold spaces together as they do for the kernel (kernel-parameters.rst).
+// FromCommandLine is the value of the last key=value parameter on a kernel command line, or "" when there is none.
+// Double quotes hold spaces together as they do for the kernel (kernel-parameters.rst).
 func FromCommandLine(cmdline, key string) string {
 	value := ""
 	for cmdline != "" {

@@ -32,8 +32,8 @@ var (
 	useful = []string{"virtio_net", "virtio_console", "virtio_rng"}
 )
 
-// SelectModules picks the modules for a boot initramfs from a kernel: those that booting needs, the usual virtio devices
-// as far as the kernel has them, and extra. What is built into the kernel is left out.
+// SelectModules picks the modules for a boot initramfs from a kernel: those that booting needs, the usual virtio
+// devices as far as the kernel has them, and extra. What is built into the kernel is left out.
 func SelectModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
 	wanted := available(kernel, buses)
 	if len(wanted) == 0 {
@@ -116,8 +116,8 @@ func (a *archive) add(h cpio.Header, data []byte) {
 	}
 }
 
-// checkPrograms finds what the kernel would only tell on the console: an init that needs a loader, or modules for another
-// machine.
+// checkPrograms finds what the kernel would only tell on the console: an init that needs a loader, or modules for
+// another machine.
 func checkPrograms(o Options) error {
 	f, err := elf.NewFile(bytes.NewReader(o.Init))
 	if err != nil {

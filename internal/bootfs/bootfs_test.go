@@ -19,7 +19,8 @@ import (
 	"github.com/fledge-build/fledge/internal/kmod"
 )
 
-// program is the start of a static ELF file for amd64 (62) or arm64 (183); interp adds the program header of a dynamic one.
+// program is the start of a static ELF file for amd64 (62) or arm64 (183); interp adds the program header of a dynamic
+// one.
 func program(machine byte, interp bool) []byte {
 	h := make([]byte, 64+56)
 	copy(h, "\x7fELF\x02\x01\x01")
@@ -78,13 +79,13 @@ func write(t *testing.T, o Options) []byte {
 }
 
 func TestWrite(t *testing.T) {
-	b := write(t, Options{
-		Init: amd64, OverlaySize: "512M",
-		Modules: []kmod.Module{{Name: "virtio_ring", Data: []byte("ring"), Arch: "amd64"}, {Name: "virtio", Data: []byte("v"), Arch: "amd64"}},
-	})
+	b := write(t, Options{Init: amd64, OverlaySize: "512M", Modules: []kmod.Module{
+		{Name: "virtio_ring", Data: []byte("ring"), Arch: "amd64"}, {Name: "virtio", Data: []byte("v"), Arch: "amd64"},
+	}})
 	names, entries := unpack(t, b)
-	want := []string{"dev", "proc", "sys", "fledge", "fledge/modules", "dev/console", "dev/null", "init", "fledge/boot.conf",
-		"fledge/modules/virtio_ring.ko", "fledge/modules/virtio.ko"}
+	want := []string{"dev", "proc", "sys", "fledge", "fledge/modules", "dev/console", "dev/null", "init",
+		"fledge/boot.conf", "fledge/modules/virtio_ring.ko", "fledge/modules/virtio.ko"}
+	const conf = "overlay_size=512M\nmodule=virtio_ring.ko\nmodule=virtio.ko\n"
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
@@ -92,7 +93,7 @@ func TestWrite(t *testing.T) {
 		"dev":                      {mode: reader.TypeDir | 0o755},
 		"dev/console":              {mode: reader.TypeChar | 0o600},
 		"init":                     {mode: reader.TypeReg | 0o755, contents: string(amd64)},
-		"fledge/boot.conf":         {mode: reader.TypeReg | 0o644, contents: "overlay_size=512M\nmodule=virtio_ring.ko\nmodule=virtio.ko\n"},
+		"fledge/boot.conf":         {mode: reader.TypeReg | 0o644, contents: conf},
 		"fledge/modules/virtio.ko": {mode: reader.TypeReg | 0o644, contents: "v"},
 	} {
 		if got := entries[name]; got != want {

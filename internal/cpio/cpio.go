@@ -1,5 +1,5 @@
-// Package cpio writes archives in cpio's "new ASCII" format (newc, magic 070701), the one the Linux kernel unpacks as an
-// initramfs. Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel sources.
+// Package cpio writes archives in cpio's "new ASCII" format (newc, magic 070701), the one the Linux kernel unpacks as
+// an initramfs. Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel sources.
 package cpio
 
 import (

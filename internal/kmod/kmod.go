@@ -1,9 +1,9 @@
-// Package kmod picks kernel modules out of a kernel's lib/modules/RELEASE: the wanted ones with everything they need, in
-// the order to load them, unpacked.
+// Package kmod picks kernel modules out of a kernel's lib/modules/RELEASE: the wanted ones with everything they need,
+// in the order to load them, unpacked.
 //
 // Dependencies come from the modules themselves (the "depends" entries of their .modinfo section, see modpost in the
-// kernel's sources), not from modules.dep: that file is made by depmod when a kernel is installed, and packages lack it.
-// Soft dependencies are not followed: they name helpers that a module does without.
+// kernel's sources), not from modules.dep: that file is made by depmod when a kernel is installed, and packages lack
+// it. Soft dependencies are not followed: they name helpers that a module does without.
 package kmod
 
 import (
@@ -41,8 +41,8 @@ func (t *Tree) Has(name string) bool {
 	return t.builtin[name] || t.files[name] != ""
 }
 
-// Resolve returns the wanted modules and all that they depend on, each once and after its dependencies, otherwise in the
-// order of wanted. Modules that are built in are left out. A module the kernel does not have is an error.
+// Resolve returns the wanted modules and all that they depend on, each once and after its dependencies, otherwise in
+// the order of wanted. Modules that are built in are left out. A module the kernel does not have is an error.
 func (t *Tree) Resolve(wanted []string) ([]Module, error) {
 	r := resolver{tree: t, state: map[string]int{}}
 	for _, name := range wanted {

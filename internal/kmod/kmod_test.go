@@ -267,8 +267,9 @@ func TestAllBuiltIn(t *testing.T) {
 	if got, err := tree.Resolve([]string{"squashfs"}); err != nil || len(got) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := tree.Resolve([]string{"overlay"}); err == nil || !strings.Contains(err.Error(), "kernel 6.6.1-all has no module overlay") {
-		t.Errorf("error %v", err)
+	const want = "kernel 6.6.1-all has no module overlay"
+	if _, err := tree.Resolve([]string{"overlay"}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }
 

@@ -32,7 +32,8 @@ type source struct {
 }
 
 // Open opens the modules of one kernel: a directory that is, or holds somewhere below, lib/modules/RELEASE, or an
-// uncompressed tar of one. It looks for the files that every kernel build installs there (modules.builtin, modules.order).
+// uncompressed tar of one. It looks for the files that every kernel build installs there (modules.builtin,
+// modules.order).
 func Open(name string) (*Tree, error) {
 	st, err := os.Stat(name)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package vmm says what Fledge wants of a virtual machine monitor: boot a kernel with an initramfs and disks, hand out what
-// the guest prints, reach its ports, end. The drivers are packages of their own.
+// Package vmm says what Fledge wants of a virtual machine monitor: boot a kernel with an initramfs and disks, hand out
+// what the guest prints, reach its ports, end. The drivers are packages of their own.
 package vmm
 
 import (
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// MaxCmdline is the longest kernel command line that reaches the guest whole, in bytes: the kernel of x86 cuts it at 2048
-// including a final NUL (COMMAND_LINE_SIZE).
+// MaxCmdline is the longest kernel command line that reaches the guest whole, in bytes: the kernel of x86 cuts it at
+// 2048 including a final NUL (COMMAND_LINE_SIZE).
 const MaxCmdline = 2047
 
 // Spec describes a machine.
@@ -29,8 +29,8 @@ type Spec struct {
 
 // Machine is a running machine.
 type Machine interface {
-	// Wait blocks until the machine is off. The error is nil when the guest powered off, also after a panic; whether it did
-	// its work only the console tells.
+	// Wait blocks until the machine is off. The error is nil when the guest powered off, also after a panic; whether it
+	// did its work only the console tells.
 	Wait() error
 	// Stop ends the machine at once, if it still runs, and frees what it took.
 	Stop()
@@ -40,8 +40,8 @@ type Machine interface {
 	Command() []string
 }
 
-// Check finds what would otherwise end in a machine that does not start, or in a guest that sees only half of its command
-// line.
+// Check finds what would otherwise end in a machine that does not start, or in a guest that sees only half of its
+// command line.
 func (s Spec) Check() error {
 	if err := checkFile("kernel", s.Kernel); err != nil {
 		return err

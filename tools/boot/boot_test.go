@@ -91,7 +91,7 @@ func TestUsageErrors(t *testing.T) {
 		}
 		err := run(t.Context(), args, "", new(bytes.Buffer), new(bytes.Buffer))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || cli.ExitCode(err) != cli.ExitUsage {
-			t.Errorf("%s %q: error %v with exit code %d, want a usage error about %q", tt.spec, tt.args, err, cli.ExitCode(err), tt.want)
+			t.Errorf("%s %q: error %v, want a usage error about %q", tt.spec, tt.args, err, tt.want)
 		}
 	}
 	var help bytes.Buffer
@@ -119,7 +119,8 @@ func TestConsole(t *testing.T) {
 		t.Errorf("stream %q, want %q", stream.String(), want)
 	}
 	lines, cause := c.end()
-	if diff := cmp.Diff([]string{"pid x", "pid 12", "server ready", "in two", "login: "}, lines); diff != "" || cause != "" {
+	want := []string{"pid x", "pid 12", "server ready", "in two", "login: "}
+	if diff := cmp.Diff(want, lines); diff != "" || cause != "" {
 		t.Errorf("cause %q, end (-want +got):\n%s", cause, diff)
 	}
 	fmt.Fprint(c, "\nfledge-init: error: no virtio disk\n"+strings.Repeat("x", maxLine+5)+"\n"+strings.Repeat("y\n", 100))
@@ -145,7 +146,8 @@ func fakeQEMU(t *testing.T, script string, args ...string) (stdout, stderr strin
 
 func TestSeen(t *testing.T) {
 	start := time.Now()
-	out, log, err := fakeQEMU(t, "echo Linux; echo stage2; echo ready; exec sleep 30", "--expect=stage2", "--expect=ready", "--verbose")
+	const script = "echo Linux; echo stage2; echo ready; exec sleep 30"
+	out, log, err := fakeQEMU(t, script, "--expect=stage2", "--expect=ready", "--verbose")
 	if err != nil || !strings.Contains(log, `boot: "stage2" after `) || !strings.Contains(log, "boot: PASS in ") {
 		t.Errorf("%v\n%s", err, log)
 	}
@@ -173,11 +175,26 @@ func TestNotSeen(t *testing.T) {
 		args   []string
 		want   string
 	}{
-		{"echo Linux; sleep 0.1; echo bye", []string{"--expect=ready"}, `the machine powered off; not on the console: "ready"`},
-		{"echo 'fledge-init: error: no disk'", nil, "the machine powered off; the guest said: fledge-init: error: no disk"},
-		{"echo Linux; sleep 0.1; echo broken >&2; exit 1", []string{"--expect=ready"}, "QEMU failed (exit status 1): broken; not on"},
-		{"echo Linux; exec sleep 30", []string{"--expect-regex=re+ady", "--timeout=1"}, `time limit of 1s reached; not on the console: pattern "re+ady"`},
-		{"echo Linux; exec sleep 30", []string{"--http-port=80", "--timeout=1"}, `time limit of 1s reached; no answer over HTTP: Get "http://127.0.0.1:`},
+		{
+			"echo Linux; sleep 0.1; echo bye", []string{"--expect=ready"},
+			`the machine powered off; not on the console: "ready"`,
+		},
+		{
+			"echo 'fledge-init: error: no disk'", nil,
+			"the machine powered off; the guest said: fledge-init: error: no disk",
+		},
+		{
+			"echo Linux; sleep 0.1; echo broken >&2; exit 1", []string{"--expect=ready"},
+			"QEMU failed (exit status 1): broken; not on",
+		},
+		{
+			"echo Linux; exec sleep 30", []string{"--expect-regex=re+ady", "--timeout=1"},
+			`time limit of 1s reached; not on the console: pattern "re+ady"`,
+		},
+		{
+			"echo Linux; exec sleep 30", []string{"--http-port=80", "--timeout=1"},
+			`time limit of 1s reached; no answer over HTTP: Get "http://127.0.0.1:`,
+		},
 	} {
 		_, log, err := fakeQEMU(t, tt.script, tt.args...)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || cli.ExitCode(err) != cli.ExitError {
@@ -225,7 +242,8 @@ func TestHTTP(t *testing.T) {
 	if status := <-answered; status != "200 OK" || asked != 3 {
 		t.Errorf("status %s after %d requests", status, asked)
 	}
-	if want := `no answer over HTTP: status 200 OK, but "Hello from /x" is not in the body: "not yet"`; p.failure() != want {
+	want := `no answer over HTTP: status 200 OK, but "Hello from /x" is not in the body: "not yet"`
+	if p.failure() != want {
 		t.Errorf("failure %s, want %s", p.failure(), want)
 	}
 	p = &poller{url: server.URL, expect: "never"}
@@ -238,7 +256,8 @@ func TestHTTP(t *testing.T) {
 }
 
 func TestManifestOnTheCommandLine(t *testing.T) {
-	file := writeFile(t, "m.json", `{"schema_version": "v1", "name": "hello", "workload": {"type": "http", "entrypoint": ["/x"]}}`, 0o644)
+	const content = `{"schema_version": "v1", "name": "hello", "workload": {"type": "http", "entrypoint": ["/x"]}}`
+	file := writeFile(t, "m.json", content, 0o644)
 	s := newSpec()
 	s.Manifest, s.Cmdline, s.Rootfs, s.HTTP.Port = file, "quiet", "r.img", 80
 	m, err := s.machine(nil)

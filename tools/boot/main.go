@@ -1,10 +1,10 @@
-// Command boot boots an image in a virtual machine and looks for signs of life: texts on the console and an HTTP answer.
-// Boot tests run it with a JSON file; by hand it takes the same as flags.
+// Command boot boots an image in a virtual machine and looks for signs of life: texts on the console and an HTTP
+// answer. Boot tests run it with a JSON file; by hand it takes the same as flags.
 //
 //	boot --kernel bzImage --initramfs web.initramfs.cpio.gz --rootfs web.img --expect "ready" --http-port 80 --verbose
 //
-// The file is that of --spec, or of the environment's FLEDGE_BOOT_SPEC, which also shows the console. Flags overrule it.
-// A machine of which nothing is expected has to power itself off.
+// The file is that of --spec, or of the environment's FLEDGE_BOOT_SPEC, which also shows the console. Flags overrule
+// it. A machine of which nothing is expected has to power itself off.
 //
 // Exit codes: 0 everything was seen, 1 it was not, 2 the command line or the file is wrong.
 package main

@@ -7,15 +7,8 @@ import (
 	"syscall"
 )
 
-const (
-	// diskDeadline bounds the wait for a disk whose virtio device is there already, in nanoseconds.
-	diskDeadline = 5e9
-	// graceDeadline bounds the wait when there is no sign of one: drivers probe their devices before a module's load
-	// returns, so only a bus that scans in the background could still bring one.
-	graceDeadline = 250e6
-	// pollInterval bounds one wait for an event: the kernel may lack the events (no netlink).
-	pollInterval = 20e6
-)
+// pollInterval bounds one wait for an event, in nanoseconds: the kernel may lack the events (no netlink).
+const pollInterval = 20e6
 
 // What the buses say about virtio disks, while there is none to use.
 const (
@@ -25,15 +18,26 @@ const (
 	starting           // a driver has it, its disk is about to appear
 )
 
-var missingDisk = [...]string{
-	noDevice:    "attach the image as the machine's first virtio disk",
-	noTransport: "one is on the PCI bus, but the kernel has no virtio_pci: bundle the kernel's modules with the image",
-	noDriver:    "one is on the virtio bus, but the kernel has no virtio_blk: bundle the kernel's modules with the image",
-	starting:    "its driver found one, but it did not become ready in 5 s",
+// missingDisk tells for each state how long it is worth waiting for a disk, in nanoseconds, and what to say after that.
+// Drivers probe their devices before a module's load returns, so only a bus that scans or a driver that probes in the
+// background can still bring a disk.
+var missingDisk = [...]struct {
+	patience int64
+	hint     string
+}{
+	noDevice:    {250e6, attachImage},
+	noTransport: {1e9, "one is on the PCI bus, but the kernel has no virtio_pci: " + bundleModules},
+	noDriver:    {1e9, "one is on the virtio bus, but the kernel has no virtio_blk: " + bundleModules},
+	starting:    {5e9, "its driver found one, but it did not become ready in 5 s"},
 }
 
-// waitForDisk returns the name of the first virtio disk, "vda" as a rule. It waits for one that the machine has and that
-// is not ready yet.
+const (
+	attachImage   = "attach the image as the machine's first virtio disk"
+	bundleModules = "bundle the kernel's modules with the image"
+)
+
+// waitForDisk returns the name of the first virtio disk, "vda" as a rule. It waits for one that the machine has and
+// that is not ready yet.
 func waitForDisk(sys string) (string, error) {
 	// Listening begins before the first look, so that no event falls between the two.
 	events := listenUevents()
@@ -43,10 +47,9 @@ func waitForDisk(sys string) (string, error) {
 		if name := firstDisk(sys); name != "" {
 			return name, nil
 		}
-		state := diskState(sys)
-		waited := now() - start
-		if waited > diskDeadline || state == noDevice && waited > graceDeadline {
-			return "", fail("no virtio disk", nil, missingDisk[state])
+		missing := &missingDisk[diskState(sys)]
+		if now()-start > missing.patience {
+			return "", fail("no virtio disk", nil, missing.hint)
 		}
 		waitReadable(events, pollInterval)
 	}
@@ -126,7 +129,7 @@ func detect(dev string) (string, error) {
 	if fs := fileSystemOf(b[:n]); fs != "" {
 		return fs, nil
 	}
-	return "", fail(dev+" holds no squashfs, its first bytes are "+hex(b[:min(n, 8)]), nil, missingDisk[noDevice])
+	return "", fail(dev+" holds no squashfs, its first bytes are "+hex(b[:min(n, 8)]), nil, attachImage)
 }
 
 // fileSystemOf is the name of the file system that starts with b, or "".

@@ -58,6 +58,9 @@ func TestFirstDisk(t *testing.T) {
 
 func TestDiskState(t *testing.T) {
 	const pci, virtio = "bus/pci/devices/0000:00:02.0/", "bus/virtio/devices/virtio0/"
+	pciDevice := func(vendor, device string) map[string]string {
+		return map[string]string{pci + "vendor": vendor + "\n", pci + "device": device + "\n"}
+	}
 	for _, tt := range []struct {
 		name  string
 		files map[string]string
@@ -65,9 +68,9 @@ func TestDiskState(t *testing.T) {
 	}{
 		{"nothing", nil, noDevice},
 		{"network card", map[string]string{virtio + "device": "0x0001\n", virtio + "driver/": ""}, noDevice},
-		{"modern PCI disk without a driver", map[string]string{pci + "vendor": "0x1af4\n", pci + "device": "0x1042\n"}, noTransport},
-		{"legacy PCI disk without a driver", map[string]string{pci + "vendor": "0x1af4\n", pci + "device": "0x1001\n"}, noTransport},
-		{"other vendor", map[string]string{pci + "vendor": "0x8086\n", pci + "device": "0x1001\n"}, noDevice},
+		{"modern PCI disk without a driver", pciDevice("0x1af4", "0x1042"), noTransport},
+		{"legacy PCI disk without a driver", pciDevice("0x1af4", "0x1001"), noTransport},
+		{"other vendor", pciDevice("0x8086", "0x1001"), noDevice},
 		{"virtio disk without a driver", map[string]string{
 			pci + "vendor": "0x1af4\n", pci + "device": "0x1042\n", pci + "driver/": "", virtio + "device": "0x0002\n",
 		}, noDriver},

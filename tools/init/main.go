@@ -1,10 +1,11 @@
 //go:build linux
 
 // Command init is PID 1 of the small initramfs that boots a squashfs image: it loads the bundled kernel modules, mounts
-// the first virtio disk read-only, lays one tmpfs over it for writes, makes that the root and becomes the image's agent.
+// the first virtio disk read-only, lays one tmpfs over it for writes, makes that the root and becomes the image's
+// agent.
 //
-// The tmpfs may grow to the size that the image's rule gave; overlay_size= on the kernel command line overrules it. A step
-// that fails prints one line that starts with "fledge-init: error:" and powers the machine off.
+// The tmpfs may grow to the size that the image's rule gave; overlay_size= on the kernel command line overrules it. A
+// step that fails prints one line that starts with "fledge-init: error:" and powers the machine off.
 //
 // It uses package syscall alone: fmt, os or x/sys would make the program, which every image carries, noticeably larger.
 package main
@@ -122,8 +123,8 @@ func loadModules(files []string) error {
 		switch err {
 		case nil, syscall.EEXIST: // EEXIST: loaded already, or built in
 		case syscall.ENODEV: // no such hardware in this machine; if it is the disk's, the search for it says so
-		case syscall.ENOEXEC:
-			return fail("load module "+file, err, "it was not built for the kernel that runs, "+kernelRelease())
+		case syscall.ENOEXEC, syscall.EKEYREJECTED, syscall.ENOKEY:
+			return fail("load module "+file, err, "it does not belong to the kernel that runs, "+kernelRelease())
 		default:
 			return fail("load module "+file, err, "the kernel's messages above tell more")
 		}
@@ -160,8 +161,8 @@ func mountOverlay(dev, fs, size string) error {
 	return nil
 }
 
-// makeUpper makes the directories that an overlay needs. The upper one stands for the root of the merged tree, so it gets
-// the mode, owner and time of the image's root.
+// makeUpper makes the directories that an overlay needs. The upper one stands for the root of the merged tree, so it
+// gets the mode, owner and time of the image's root.
 func makeUpper() error {
 	var root syscall.Stat_t
 	if err := syscall.Stat(lower, &root); err != nil {

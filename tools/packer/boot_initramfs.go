@@ -41,7 +41,8 @@ func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s: %d bytes, %s, overlay %s, %d kernel modules\n", o.out, size, digest, o.overlaySize, len(modules))
+	fmt.Fprintf(stderr, "%s: %d bytes, %s, overlay %s, %d kernel modules\n",
+		o.out, size, digest, o.overlaySize, len(modules))
 	return nil
 }
 

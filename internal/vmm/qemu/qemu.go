@@ -1,4 +1,5 @@
-// Package qemu runs machines with QEMU's system emulators, with KVM where it really works and by emulation (TCG) elsewhere.
+// Package qemu runs machines with QEMU's system emulators, with KVM where it really works and by emulation (TCG)
+// elsewhere.
 package qemu
 
 import (
@@ -100,7 +101,8 @@ func (d Driver) note(line string) {
 	}
 }
 
-// portAttempts is how often a start is tried when another program took the port between its choice and QEMU's use of it.
+// portAttempts is how often a start is tried when another program took the port between its choice and QEMU's use of
+// it.
 const portAttempts = 3
 
 // launch starts QEMU and waits for a sign of life.

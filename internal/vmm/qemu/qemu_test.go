@@ -48,7 +48,8 @@ func TestArgumentsOfMachines(t *testing.T) {
 	}{
 		{"amd64", "", TCG, "-M q35,accel=tcg -cpu max|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
 		{"amd64", "", KVM, "-M q35,accel=kvm -cpu host|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
-		{"amd64", "microvm", TCG, "-M microvm,accel=tcg|virtio-blk-device,drive=disk0|virtio-rng-device|virtio-net-device,netdev=net0"},
+		{"amd64", "microvm", TCG, "-M microvm,accel=tcg|virtio-blk-device,drive=disk0|virtio-rng-device"},
+		{"amd64", "microvm", TCG, "virtio-net-device,netdev=net0"},
 		{"arm64", "", KVM, "-M virt,accel=kvm -cpu host|console=ttyAMA0 panic=-1|virtio-net-pci"},
 	} {
 		spec := vmm.Spec{Arch: tt.arch, Kernel: "k", Disks: []string{"d"}, MemoryMB: 1, CPUs: 1, Ports: []int{80}}
@@ -74,7 +75,8 @@ func TestLongCommandLine(t *testing.T) {
 		t.Errorf("2047 bytes: %v", err)
 	}
 	spec.Cmdline += "x"
-	if _, err := (Driver{}).arguments(spec, TCG, nil); err == nil || !strings.Contains(err.Error(), "2048 bytes and the kernel cuts it at 2047") {
+	const want = "2048 bytes and the kernel cuts it at 2047"
+	if _, err := (Driver{}).arguments(spec, TCG, nil); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("2048 bytes: %v", err)
 	}
 }
@@ -98,7 +100,10 @@ func TestFind(t *testing.T) {
 		t.Setenv("PATH", dir)
 		t.Setenv("FLEDGE_QEMU", tt.env)
 		got, err := Find(tt.arch, tt.override)
-		if tt.err == "" && (got != tt.want || err != nil) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+		switch {
+		case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+			t.Errorf("%+v: error %v", tt, err)
+		case tt.err == "" && (got != tt.want || err != nil):
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
 	}
