@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/e2e/harness"
+	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
@@ -55,7 +56,7 @@ func run(t *testing.T, tests []badInput) {
 	}
 }
 
-func checkFailure(t *testing.T, result harness.Result, says []string) {
+func checkFailure(t *testing.T, result toolrun.Result, says []string) {
 	t.Helper()
 	if result.Code != 1 {
 		t.Errorf("exit code %d, want 1", result.Code)

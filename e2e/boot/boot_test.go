@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fledge-build/fledge/e2e/harness"
+	"github.com/fledge-build/fledge/e2e/toolrun"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
@@ -48,7 +49,7 @@ func newKit(t *testing.T) *kit {
 	} {
 		*program = filepath.Join(k.dir, strings.ReplaceAll(pkg, "/", "-"))
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", *program, "./"+pkg)
-		cmd.Dir, cmd.Env = harness.Repository(), append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go build ./%s: %v\n%s", pkg, err, out)
 		}
@@ -118,10 +119,10 @@ func (k *kit) makeImage(t *testing.T, name string, programs map[string]string) s
 }
 
 // run boots with the boot command.
-func (k *kit) run(t *testing.T, args ...string) harness.Result {
+func (k *kit) run(t *testing.T, args ...string) toolrun.Result {
 	t.Helper()
 	args = append([]string{"--kernel", k.kernel, "--memory-mb", "256", "--timeout", "120"}, args...)
-	r, err := harness.Run(k.boot, args...)
+	r, err := toolrun.Run(k.boot, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
 // Workspace is a Bazel workspace with an output base of its own, both in a folder that goes when the test ends.
@@ -54,9 +56,9 @@ func NewWorkspace(t testing.TB, files map[string]string, flags ...string) *Works
 	t.Helper()
 	dir := NewFolder(t)
 	w := &Workspace{Dir: filepath.Join(dir, "workspace"), OutputBase: filepath.Join(dir, "out"), flags: flags}
-	w.Write(t, "MODULE.bazel", fmt.Sprintf(moduleBazel, Repository()))
-	w.Write(t, ".bazelrc", "import "+filepath.Join(Repository(), "e2e/smoke/.bazelrc")+"\n")
-	version, err := os.ReadFile(filepath.Join(Repository(), ".bazelversion"))
+	w.Write(t, "MODULE.bazel", fmt.Sprintf(moduleBazel, toolrun.Repository()))
+	w.Write(t, ".bazelrc", "import "+filepath.Join(toolrun.Repository(), "e2e/smoke/.bazelrc")+"\n")
+	version, err := os.ReadFile(filepath.Join(toolrun.Repository(), ".bazelversion"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,24 +95,30 @@ func (w *Workspace) Write(t testing.TB, name, content string) {
 	}
 }
 
-// Bazel runs a Bazel command, which must succeed, and returns how long it took.
-func (w *Workspace) Bazel(t testing.TB, command string, args ...string) time.Duration {
-	t.Helper()
+// Try runs a Bazel command and returns what it printed.
+func (w *Workspace) Try(command string, args ...string) (string, error) {
 	all := []string{"--output_base=" + w.OutputBase, command}
 	if command != "shutdown" {
 		all = append(all, w.flags...)
 	}
-	cmd := exec.Command(filepath.Join(Repository(), "bazelw"), append(all, args...)...)
+	cmd := exec.Command(filepath.Join(toolrun.Repository(), "bazelw"), append(all, args...)...)
 	cmd.Dir = w.Dir
-	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("bazel %s %s: %v\n%s", command, strings.Join(args, " "), err, tail(out))
+		err = fmt.Errorf("bazel %s %s: %w\n%s", command, strings.Join(args, " "), err, out[max(0, len(out)-8000):])
+	}
+	return string(out), err
+}
+
+// Bazel runs a Bazel command, which must succeed, and returns how long it took.
+func (w *Workspace) Bazel(t testing.TB, command string, args ...string) time.Duration {
+	t.Helper()
+	start := time.Now()
+	if _, err := w.Try(command, args...); err != nil {
+		t.Fatal(err)
 	}
 	return time.Since(start)
 }
-
-func tail(out []byte) []byte { return out[max(0, len(out)-8000):] }
 
 // Spawn is an action that Bazel ran, or whose outputs it took from a cache.
 type Spawn struct {

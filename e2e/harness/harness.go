@@ -2,92 +2,47 @@
 package harness
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
-// packer is the binary that Main built.
-var packer string
+// packer is the binary that Main found or built, or missing says why there is none.
+var (
+	packer  string
+	missing error
+)
 
-// Main builds the packer, runs the tests and removes what it made. A package's TestMain calls it.
+// Main runs a package's tests with a packer: the one that FLEDGE_PACKER names, as Bazel's tests have it, or one that is
+// built for the run. A package's TestMain calls it.
 func Main(m *testing.M) {
 	os.Exit(withPacker(m.Run))
 }
 
 func withPacker(run func() int) int {
-	dir, err := os.MkdirTemp("", "fledge-e2e-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		packer, err = BuildPacker(dir)
+	if packer = os.Getenv("FLEDGE_PACKER"); packer != "" {
+		if packer, missing = filepath.Abs(packer); missing == nil {
+			return run()
+		}
 	}
+	dir, err := os.MkdirTemp("", "fledge-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer os.RemoveAll(dir)
+	packer, missing = toolrun.BuildPacker(dir)
 	return run()
 }
 
-// BuildPacker builds tools/packer into the folder dir and returns the binary's path.
-func BuildPacker(dir string) (string, error) {
-	path := filepath.Join(dir, "packer")
-	cmd := exec.Command("go", "build", "-o", path, "./tools/packer")
-	cmd.Dir = Repository()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./tools/packer: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
-// Repository is the folder of Fledge's sources.
-func Repository() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
-}
-
-// Result is how a run of a program ended.
-type Result struct {
-	Code   int    // exit code, -1 when a signal ended it
-	Output string // standard output and standard error
-	MaxRSS int64  // peak resident memory in bytes
-	Wall   time.Duration
-	CPU    time.Duration // user and system
-}
-
-// Run runs a program; an exit code is part of the result, not an error.
-func Run(name string, args ...string) (Result, error) {
-	var out bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
-	start := time.Now()
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return Result{}, fmt.Errorf("%s: %w", name, err)
-	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return Result{
-		Code:   cmd.ProcessState.ExitCode(),
-		Output: out.String(),
-		MaxRSS: usage.Maxrss << 10, // Linux counts KiB
-		Wall:   time.Since(start),
-		CPU:    cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-	}, nil
-}
-
-// MustRun is Run for programs that must succeed.
-func MustRun(t testing.TB, name string, args ...string) Result {
+// MustRun runs a program that must succeed.
+func MustRun(t testing.TB, name string, args ...string) toolrun.Result {
 	t.Helper()
-	result, err := Run(name, args...)
+	result, err := toolrun.Run(name, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +53,12 @@ func MustRun(t testing.TB, name string, args ...string) Result {
 }
 
 // Packer runs the packer that Main built.
-func Packer(t testing.TB, args ...string) Result {
+func Packer(t testing.TB, args ...string) toolrun.Result {
 	t.Helper()
-	result, err := Run(packer, args...)
+	if missing != nil {
+		t.Fatal(missing)
+	}
+	result, err := toolrun.Run(packer, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +66,11 @@ func Packer(t testing.TB, args ...string) Result {
 }
 
 // MustPacker is Packer for runs that must succeed.
-func MustPacker(t testing.TB, args ...string) Result {
+func MustPacker(t testing.TB, args ...string) toolrun.Result {
 	t.Helper()
+	if missing != nil {
+		t.Fatal(missing)
+	}
 	return MustRun(t, packer, args...)
 }
 

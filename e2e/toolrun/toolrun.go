@@ -1,0 +1,62 @@
+// Package toolrun builds Fledge's packer and runs programs, with what each took.
+package toolrun
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// BuildPacker builds tools/packer into the folder dir and returns the binary's path.
+func BuildPacker(dir string) (string, error) {
+	path := filepath.Join(dir, "packer")
+	cmd := exec.Command("go", "build", "-o", path, "./tools/packer")
+	cmd.Dir = Repository()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./tools/packer: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Repository is the folder of Fledge's sources.
+func Repository() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Result is how a run of a program ended.
+type Result struct {
+	Code   int    // exit code, -1 when a signal ended it
+	Output string // standard output and standard error
+	MaxRSS int64  // peak resident memory in bytes
+	Wall   time.Duration
+	CPU    time.Duration // user and system
+}
+
+// Run runs a program; an exit code is part of the result, not an error.
+func Run(name string, args ...string) (Result, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
+	start := time.Now()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return Result{}, fmt.Errorf("%s: %w", name, err)
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return Result{
+		Code:   cmd.ProcessState.ExitCode(),
+		Output: out.String(),
+		MaxRSS: usage.Maxrss << 10, // Linux counts KiB
+		Wall:   time.Since(start),
+		CPU:    cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+	}, nil
+}
