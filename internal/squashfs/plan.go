@@ -234,14 +234,23 @@ func diskSize(blocks []uint32) (total uint64) {
 	return total
 }
 
-// maxDeadShare is how much of the copied data may belong to files that are not in the image: 1/20.
-const maxDeadShare = 20
+// maxDead is the share of the copied data, one in so many bytes, that may belong to files that are not in the image: a
+// linked image is to be at most 1 % larger than one packed in one go.
+const maxDead = 100
 
-// wasteful tells which fragment blocks are packed again instead of copied: those that hold dead tails, if that data is
-// too much in sum. Blocks are numbered through all packs.
+// partlyDead is a fragment block that holds tails that are not in the image.
+type partlyDead struct {
+	block        int
+	dead, length uint64 // uncompressed bytes
+	waste        uint64 // the dead bytes' share of the compressed size
+}
+
+// wasteful tells which fragment blocks are packed again instead of copied: as few as keep the dead data within maxDead,
+// those with the largest dead share first, which cost the least for what they save. Blocks are numbered through all
+// packs.
 func (p *plan) wasteful(pieces [][]piece, used []uint64) []bool {
-	var copied, dead uint64
-	partly := make([]bool, len(used))
+	var copied uint64
+	var partly []partlyDead
 	first := 0
 	for i, list := range pieces {
 		fragments := p.packs[i].FragmentBlocks()
@@ -251,18 +260,26 @@ func (p *plan) wasteful(pieces [][]piece, used []uint64) []bool {
 				continue
 			}
 			length, n := uint64(fragments[piece.number].Length), first+int(piece.number)
-			if used[n] < length {
-				partly[n] = true
-				dead += piece.size * (length - used[n]) / length
+			if dead := length - min(used[n], length); dead > 0 {
+				partly = append(partly, partlyDead{n, dead, length, piece.size * dead / length})
+				p.stats.Dead += piece.size * dead / length
 			}
 		}
 		first += len(fragments)
 	}
-	if dead*maxDeadShare <= copied {
-		p.stats.Dead = dead
-		return make([]bool, len(used))
+	slices.SortFunc(partly, func(a, b partlyDead) int {
+		return cmp.Or(cmp.Compare(b.dead*a.length, a.dead*b.length), cmp.Compare(a.block, b.block))
+	})
+	again := make([]bool, len(used))
+	for _, b := range partly {
+		if p.stats.Dead*maxDead <= copied {
+			break
+		}
+		again[b.block] = true
+		p.stats.Dead -= b.waste
+		copied -= b.waste
 	}
-	return partly
+	return again
 }
 
 // place gives the pieces of pack i their place in the image, except for the fragment blocks that are packed again.
