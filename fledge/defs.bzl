@@ -3,6 +3,8 @@
 ```starlark
 load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_rootfs")
 ```
+
+Images of registries, and the kernel of boot tests, come from the module extension: docs/extension.md.
 """
 
 load("//fledge/private:boot_test.bzl", _fledge_boot_test = "fledge_boot_test")

@@ -3,6 +3,8 @@
 ```starlark
 fledge = use_extension("@fledge//fledge:extensions.bzl", "fledge")
 ```
+
+The rules that use them are in docs/rules.md.
 """
 
 load("//fledge/private:host_tags.bzl", "declare_host", "kernel_tag")
@@ -19,8 +21,8 @@ def _fledge_impl(module_ctx):
 
 fledge = module_extension(
     implementation = _fledge_impl,
-    doc = "Makes repositories of OCI images (`fledge.image`), from registries that `fledge.registry` tells more about, and of " +
-          "the kernel that the environment names (`fledge.kernel`).",
+    doc = "Makes repositories of OCI images (`fledge.image`), from registries that `fledge.registry` tells more about, " +
+          "and of the kernel that the environment names (`fledge.kernel`).",
     tag_classes = {
         "image": image_tag,
         "kernel": kernel_tag,

@@ -69,47 +69,53 @@ fledge_boot_test(
 )
 ```
 
-The machine is QEMU from the toolchain `@fledge//fledge/toolchains:qemu_toolchain_type`, with KVM where it works, else with
-emulation. The test passes when every text of `expect` has been on the console and the HTTP answer, if asked for, has come.
-A failure shows the end of the console and the command that repeats it; `--test_output=streamed` shows the console as it
-runs.
+The machine is the QEMU of a registered `fledge_qemu_toolchain`, else the one that `FLEDGE_QEMU` names or that is on
+`PATH`, with KVM where it works, else with emulation. It gets the image as its first disk, read-only, the initramfs, and
+the manifest on the kernel command line, as the runtime gives them.
+
+The test passes as soon as every text of `expect` has been on the console and the HTTP answer has come, as far as they
+are asked for; at least one of the two must be. It fails when the machine ends before that, or after `boot_timeout`. A
+failure shows the end of the console and the commands that repeat the test and the boot; `--test_output=streamed` shows
+the console as it runs.
 """,
     test = True,
     attrs = {
         "boot_timeout": attr.int(
             default = 120,
-            doc = "Seconds until the test gives up. Keep it below the test's own `timeout`, so that the console is shown.",
+            doc = "Seconds until the test gives up. Keep it below the test's own `timeout` (300 by default), so " +
+                  "that the console is shown.",
         ),
         "cmdline": attr.string(
-            doc = "Further kernel parameters, for example `overlay_size=64M`.",
+            doc = "Further kernel parameters, separated by spaces, for example `overlay_size=64M`.",
         ),
         "cpus": attr.int(
             default = 1,
             doc = "Processors of the machine.",
         ),
         "expect": attr.string_list(
-            doc = "Texts that must come up on the console, in any order.",
+            doc = "Texts that must come up on the console, each within one line, in any order.",
         ),
         "http_expect": attr.string(
-            doc = "Text that the body of the HTTP answer must have.",
+            doc = "Text that must be in the body of the HTTP answer; empty takes any. Needs `http_port`.",
         ),
         "http_path": attr.string(
             default = "/",
-            doc = "Path of the HTTP request.",
+            doc = "Path of the HTTP request; begins with `/`.",
         ),
         "http_port": attr.int(
-            doc = "Port in the guest that must answer an HTTP GET with status 200; 0 sends none.",
+            doc = "TCP port in the guest that must answer an HTTP GET with status 200; 0 sends none.",
         ),
         "image": attr.label(
             mandatory = True,
             providers = [FledgeImageInfo],
-            doc = "The image to boot, a `fledge_rootfs`.",
+            doc = "The image to boot, a `fledge_rootfs`. Give that the same `kernel`, unless the kernel has all it " +
+                  "needs built in.",
         ),
         "kernel": attr.label(
             mandatory = True,
             providers = [FledgeKernelInfo],
-            doc = "The kernel to boot it with, a `fledge_kernel`; `fledge.kernel` of the module extension gives the one that the " +
-                  "environment names.",
+            doc = "The kernel to boot it with, a `fledge_kernel` with a `bzimage`; `fledge.kernel` of the module " +
+                  "extension gives the one that the environment names.",
         ),
         "memory_mb": attr.int(
             default = 512,

@@ -27,19 +27,21 @@ _BLOCK_SIZES = {
 COMPRESSION_ATTRS = {
     "block_size": attr.string(
         default = "128K",
-        doc = "Size of a squashfs data block, a power of two from `4K` to `1M`. Larger blocks compress better and make " +
-              "small random reads slower.",
+        doc = "Size of a squashfs data block, a power of two from `4K` to `1M`. Larger blocks compress better and " +
+              "make small random reads slower.",
         values = _BLOCK_SIZES.keys(),
     ),
     "compression": attr.string(
         default = "zstd",
-        doc = "Compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The kernel that boots it needs the same one.",
+        doc = "Compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel " +
+              "that boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on).",
         values = _MAX_LEVEL.keys(),
     ),
     "compression_level": attr.int(
         default = 0,
-        doc = "Level of the compressor: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is its default (15 and 9). `xz`, `lz4` and " +
-              "`none` have no levels. docs/compression.md lists what each costs and gains.",
+        doc = "Level of the compressor: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is its default (15 and 9). `xz`, " +
+              "`lz4` and `none` have no levels, and any but 0 is an error. docs/compression.md lists what each " +
+              "costs and gains.",
         values = range(0, 23),
     ),
 }

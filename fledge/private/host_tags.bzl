@@ -12,13 +12,15 @@ use_repo(fledge, "kernel")
 ```
 
 `@kernel` is made of the files `FLEDGE_KERNEL_BZIMAGE` and `FLEDGE_KERNEL_VMLINUX` (defaults: `bzImage` and `vmlinux` in
-/var/lib/volant/kernel) and of the folder `FLEDGE_KERNEL_MODULES` (`lib/modules/RELEASE` of that kernel; none by default).
-Where there is no kernel, wildcard builds skip what depends on it.
+`/var/lib/volant/kernel`) and of the folder `FLEDGE_KERNEL_MODULES` (`lib/modules/RELEASE` of that kernel; none by
+default). The variables are those of the environment that Bazel runs in, or of `--repo_env=VARIABLE=PATH`. A path that
+does not exist is an error. Where there is no kernel, wildcard builds skip what depends on it. Bazel modules that choose
+the same name share it.
 """,
     attrs = {
         "name": attr.string(
             mandatory = True,
-            doc = "The name of the repository and of the target in it.",
+            doc = "The name of the repository and of the target in it, so that `@NAME` is the kernel.",
         ),
     },
 )

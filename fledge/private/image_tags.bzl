@@ -47,9 +47,9 @@ needs it. See docs/images.md for credentials, mirrors and builds without a netwo
 registry_tag = tag_class(
     doc = """Names the token server of a registry that wants bearer tokens and is not among the well-known ones.
 
-Well known are Docker Hub, ghcr.io, quay.io, public.ecr.aws, registry.gitlab.com, *.azurecr.io, cgr.dev,
-docker.elastic.co, lscr.io, nvcr.io and *.app.snowflake.com. Registries that take requests without credentials, or with
-a user and password, need no tag either.
+Well known are Docker Hub, ghcr.io, quay.io, public.ecr.aws, registry.gitlab.com, `*.azurecr.io`, cgr.dev,
+docker.elastic.co, lscr.io, nvcr.io and `*.app.snowflake.com`. Registries that take requests without credentials, or
+with a user and password, need no tag either.
 
 ```starlark
 fledge.registry(
@@ -68,7 +68,8 @@ of the root module count for all.
             doc = "The registry as image references have it, with its port if it has one.",
         ),
         "service": attr.string(
-            doc = "The `service` of its `WWW-Authenticate` header.",
+            doc = "The `service` of its `WWW-Authenticate` header, by which the token server knows it. Default: " +
+                  "none is sent.",
         ),
         "token_url": attr.string(
             mandatory = True,

@@ -35,6 +35,8 @@ fledge_kernel(
     modules = glob(["lib/modules/6.1.0-cloud-amd64/**"]),
 )
 ```
+
+At least one of `bzimage` and `vmlinux` is needed. The default outputs are these two; no action runs.
 """,
     attrs = {
         "bzimage": attr.label(
@@ -43,8 +45,8 @@ fledge_kernel(
         ),
         "modules": attr.label_list(
             allow_files = True,
-            doc = "All files of `lib/modules/RELEASE`, `modules.builtin` among them. Leave out for a kernel that has virtio, " +
-                  "squashfs and overlay built in.",
+            doc = "All files of `lib/modules/RELEASE` of the same kernel, `modules.builtin` among them. Leave out " +
+                  "for a kernel that has virtio, squashfs and overlay built in.",
         ),
         "vmlinux": attr.label(
             allow_single_file = True,

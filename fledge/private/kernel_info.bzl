@@ -1,11 +1,11 @@
 """FledgeKernelInfo: a kernel that boots images."""
 
 FledgeKernelInfo = provider(
-    doc = "A Linux kernel with its modules.",
+    doc = "A Linux kernel with its modules: what `fledge_kernel` declares.",
     fields = {
-        "bzimage": "File: the kernel in the form QEMU's -kernel takes, or None",
-        "modules": "depset of File: all of lib/modules/RELEASE, empty for a kernel that has everything built in",
-        "modules_root": "File: modules.builtin, which lies at the root of lib/modules/RELEASE, or None without modules",
+        "bzimage": "File: the kernel in the form that QEMU's `-kernel` takes, or None",
+        "modules": "depset of File: all of `lib/modules/RELEASE`, empty for a kernel that has everything built in",
+        "modules_root": "File: `modules.builtin`, at the root of `lib/modules/RELEASE`, or None without modules",
         "vmlinux": "File: the uncompressed ELF kernel, or None",
     },
 )

@@ -26,21 +26,25 @@ fledge_layers(
 )
 ```
 
-Takes the output of any rule that makes tars (tar.bzl, rules_pkg); each layer is packed by an action of its own, and images
-with the same base share the packs of its layers.
+Takes the output of any rule that makes tars (tar.bzl, rules_pkg); each layer is packed by an action of its own, and
+images with the same base share the packs of its layers. The default outputs are the layers, base layer first, and the
+config. The rule itself runs no action; `fledge_rootfs` packs with `FledgePack`.
 """,
     attrs = {
         "base": attr.label(
             providers = [FledgeLayersInfo],
-            doc = "The image whose layers come first: a target of the `fledge.image` extension or another `fledge_layers`.",
+            doc = "The image whose layers come first: a target of the `fledge.image` extension or another " +
+                  "`fledge_layers`.",
         ),
         "config": attr.label(
             allow_single_file = [".json"],
-            doc = "The OCI image configuration (JSON). Default: the base's.",
+            doc = "The OCI image configuration (JSON), whose entrypoint, environment, user, folder and ports the " +
+                  "manifest takes over. Default: the base's.",
         ),
         "layers": attr.label_list(
             allow_files = True,
-            doc = "Layer tars, lowest first: uncompressed, gzip or zstd.",
+            doc = "Layer tars, lowest first: uncompressed, gzip or zstd. Their whiteouts (`.wh.NAME`) remove files " +
+                  "of the layers below.",
         ),
     },
     provides = [FledgeLayersInfo],

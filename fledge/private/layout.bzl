@@ -46,19 +46,23 @@ fledge_layout(
 )
 ```
 
-fledge_rootfs takes a layout as it is, but what is in it is known to Bazel only when it has been built: one action packs all
-layers, and again when any of them changes. Where the base is large and the app changes often, this rule in between copies
-the layers out first. When their number is wrong, the build fails and says the right one.
+fledge_rootfs takes a layout as it is, but what is in it is known to Bazel only when it has been built: one action packs
+all layers, and again when any of them changes. Where the base is large and the app changes often, this rule in between
+copies the layers out first. When their number is wrong, the build fails and says the right one.
+
+The default outputs are `NAME.0.layer`, `NAME.1.layer` and so on, base layer first, and `NAME.config.json`. Its action
+has the mnemonic `FledgeSplitLayout`.
 """,
     attrs = PACKER_ATTR | {
         "layers": attr.int(
             mandatory = True,
-            doc = "The number of the image's layers.",
+            doc = "The number of the image's layers, at least 1. Bazel has to know it before the layout is built.",
         ),
         "layout": attr.label(
             allow_files = True,
             mandatory = True,
-            doc = "An OCI layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or docker-save tar.",
+            doc = "An OCI layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or " +
+                  "docker-save tar. Of several images in it the one for linux/amd64 is taken.",
         ),
     },
     provides = [FledgeLayersInfo],

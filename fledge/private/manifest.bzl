@@ -4,13 +4,14 @@ load(":packs.bzl", "PACKER_REQUIREMENTS")
 
 MANIFEST_ATTRS = {
     "compat": attr.string(
-        doc = "`volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default is the full form.",
+        doc = "`volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default, empty, " +
+              "is the full form.",
         values = ["", "volant-0.7"],
     ),
     "manifest": attr.label(
         allow_single_file = [".toml"],
         mandatory = True,
-        doc = "The manifest.toml; docs/manifest.md lists its fields.",
+        doc = "The manifest.toml, which says how the image runs: docs/manifest.md lists its fields.",
     ),
 }
 

@@ -22,14 +22,31 @@ def _qemu_toolchain_impl(ctx):
 
 fledge_qemu_toolchain = rule(
     implementation = _qemu_toolchain_impl,
-    doc = "Declares a QEMU for boot tests; register it with a `toolchain` of type `@fledge//fledge/toolchains:qemu_toolchain_type`.",
+    doc = """Declares a QEMU for boot tests.
+
+```starlark
+fledge_qemu_toolchain(
+    name = "qemu",
+    qemu = "@my_qemu//:qemu-system-x86_64",
+)
+
+toolchain(
+    name = "qemu_toolchain",
+    toolchain = ":qemu",
+    toolchain_type = "@fledge//fledge/toolchains:qemu_toolchain_type",
+)
+```
+
+`register_toolchains("//:qemu_toolchain")` in MODULE.bazel puts it before the one that Fledge registers, which is the
+`qemu-system-x86_64` that `FLEDGE_QEMU` names or that is on `PATH`. Give either `qemu` or `path`.
+""",
     attrs = {
         "path": attr.string(
             doc = "Absolute path of an installed `qemu-system-*`. It is not an input of the test.",
         ),
         "qemu": attr.label(
             allow_single_file = True,
-            doc = "The program as a target.",
+            doc = "The program as a target of one file. Its runfiles, firmware for instance, come along.",
         ),
     },
 )

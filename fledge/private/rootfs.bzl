@@ -123,44 +123,69 @@ overlay and starts the agent) and `NAME.manifest.json`. Each layer of the image 
 mappings and the agent are packed as further layers, and the image is linked from the packs: a change in one of them
 packs that one and links.
 
-**Output groups:** `rootfs`, `initramfs`, `manifest`, `digests` (files with the SHA-256 of the first two) and `packs`.
+An image without an executable `/bin/kestrel`, the agent, does not boot, so the build fails and says so.
 
-**Actions:** `FledgePack` (a layer), `FledgePackLayout` (all layers of a layout directory or tar), `FledgePackFiles` (agent,
-mappings), `FledgeLink`, `FledgeBootInitramfs`, `FledgeManifest`.
+| output group | files |
+|---|---|
+| default | `NAME.img`, `NAME.initramfs.cpio.gz`, `NAME.manifest.json` |
+| `rootfs`, `initramfs`, `manifest` | one of these |
+| `digests` | `NAME.img.sha256`, `NAME.initramfs.cpio.gz.sha256`: `sha256:HEX` and a newline |
+| `packs` | the layer packs, base layer first; of a layout or tar, a directory of them |
+
+| action (mnemonic) | what it makes |
+|---|---|
+| `FledgePack` | the pack of one layer |
+| `FledgePackLayout` | the packs of all layers of a layout or tar |
+| `FledgePackFiles` | the pack of the agent, and that of the mappings |
+| `FledgeLink` | `NAME.img` from the packs |
+| `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
+| `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
 """,
     attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | {
         "agent": attr.label(
             allow_files = True,
-            doc = "The agent, put at `/bin/kestrel`. May be left out when the image or a mapping brings it.",
+            doc = "The agent, put at `/bin/kestrel`: a file, or a rule that makes one. Leave it out when the image " +
+                  "or a mapping brings it.",
         ),
         "image": attr.label(
             allow_files = True,
             aspects = [packs_aspect],
-            doc = "The image: a target of the `fledge.image` extension, `fledge_layers`, an OCI layout directory (as rules_oci and " +
-                  "rules_img make; or all files of one), or an OCI or docker-save tar. Its config fills what manifest.toml " +
-                  "leaves out.",
+            doc = "The image: a target of the `fledge.image` extension, `fledge_layers`, `fledge_layout`, an OCI " +
+                  "layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or " +
+                  "docker-save tar. Of several images in a layout or tar the one for linux/amd64 is taken. The " +
+                  "image's config fills what manifest.toml leaves out. Without an image the root file system has " +
+                  "the agent and the mappings alone.",
         ),
         "kernel": attr.label(
             providers = [FledgeKernelInfo],
-            doc = "The kernel that will boot the image, a `fledge_kernel`. The modules it needs for that are bundled into the " +
-                  "initramfs; without the attribute none are.",
+            doc = "The kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, " +
+                  "squashfs, overlay) are bundled into the initramfs. Without the attribute none are: the kernel " +
+                  "must have all of it built in.",
         ),
         "mappings": attr.label_keyed_string_dict(
             allow_files = True,
-            doc = "Files of your own: label to absolute path in the image. A single file goes to that path, or into it when it " +
-                  "ends with `/`; a directory's contents go below it; several files go below it under their paths relative to " +
-                  "`PACKAGE/NAME/` of the label, else to its package. A path below a symlink of the image lands where the guest " +
-                  "would see it. Owner root, time 1970. Mode 0755 for a rule's executable, below the bin folders (`/bin`, " +
-                  "`/sbin`, the same under `/usr`, `/usr/local` and `/opt`) and for `.so` files below the lib folders; else 0644.",
+            doc = """Files of your own: label to absolute path in the image.
+
+- A single file goes to that path, or into it when it ends with `/`.
+- A directory's contents go below it.
+- Several files go below it, under their paths relative to `PACKAGE/NAME/` of the label, else to its package. Of a rule
+with an executable and other files, the executable alone goes.
+
+Mode 0755 for a rule's executable, for what lies below `bin` and `sbin` of `/`, `/usr`, `/usr/local` and `/opt`, and for
+shared objects (`.so`, `.so.1`) below `lib` and `lib64` of `/`, `/usr` and `/usr/local`; else 0644. Owner root, time
+1970. A path below a symlink of the image lands where the guest would see it. A path that is relative or has `..`, or
+two labels for one path, is an error.""",
         ),
         "modes": attr.string_dict(
-            doc = "Modes of mapped files that differ from what `mappings` says: absolute path to octal mode, for example " +
-                  "`{\"/etc/app/key\": \"0600\"}`.",
+            doc = "Modes of mapped files that differ from what `mappings` says: absolute path of the file in the " +
+                  "image to octal mode, for example `{\"/etc/app/key\": \"0600\"}`. A path that no mapping fills is " +
+                  "an error.",
         ),
         "overlay_size": attr.string(
             default = "1G",
-            doc = "Size of the tmpfs that takes the guest's writes: bytes with an optional `K`, `M` or `G`, or a share of the memory " +
-                  "such as `50%`. `overlay_size=` on the kernel command line overrides it.",
+            doc = "Size of the tmpfs that takes the guest's writes: a whole number with `K`, `M`, `G` or `T` " +
+                  "(powers of 1024), or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the " +
+                  "kernel command line overrides it.",
         ),
     },
     provides = [FledgeImageInfo],
