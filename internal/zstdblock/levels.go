@@ -1,44 +1,61 @@
 package zstdblock
 
-import (
-	"os"
-	"strconv"
-	"strings"
-)
-
-func envInt(n string, d int) int {
-	if v, err := strconv.Atoi(os.Getenv(n)); err == nil {
-		return v
-	}
-	return d
+// fastLevels are 1 to 4: the first match seen. The short table holds prefixes of shortLen bytes.
+var fastLevels = [...]struct{ longLog, shortLog, shortLen, hurry uint }{
+	{0, 13, 6, 6},
+	{0, 15, 5, 7},
+	{16, 15, 5, 8},
+	{17, 16, 5, 9},
 }
 
-func newParser(level, maxBlockSize int) parser {
-	if level >= 5 {
-		p := searchParams{nice: envInt("ZNICE", 96), hops: envInt("ZHOPS", 8), steps: []int{3, 4, 5, 6, 8}, logs: []uint{15, 16, 16, 16, 17}}
-		if s := os.Getenv("ZSTEPS"); s != "" {
-			p.steps, p.logs = nil, nil
-			for _, f := range strings.Split(s, ",") {
-				n, _ := strconv.Atoi(f)
-				p.steps = append(p.steps, n)
-			}
-			for _, f := range strings.Split(os.Getenv("ZLOGS"), ",") {
-				n, _ := strconv.Atoi(f)
-				p.logs = append(p.logs, uint(n))
-			}
-		}
-		if level < 10 {
-			return newLazyParser(p, maxBlockSize)
-		}
-		return newOptimalParser(p, envInt("ZPASS", 1), envInt("ZEX", 0) == 1, maxBlockSize)
+// lazyLevels are 5 to 9: chains of places with the same four bytes.
+var lazyLevels = [...]struct {
+	log                uint
+	depth, ahead, nice int
+}{
+	{16, 4, 1, 64},
+	{16, 8, 2, 96},
+	{16, 16, 2, 96},
+	{17, 24, 2, 128},
+	{17, 48, 2, 192},
+}
+
+var (
+	coarse = ladder{steps: []int{4, 8}, logs: []uint{15, 16}}
+	middle = ladder{steps: []int{4, 5, 8}, logs: []uint{15, 16, 17}}
+	fine   = ladder{steps: []int{3, 4, 6, 8}, logs: []uint{15, 16, 16, 17}}
+	finer  = ladder{steps: []int{3, 4, 5, 6, 8}, logs: []uint{15, 16, 16, 16, 17}}
+	finest = ladder{steps: []int{3, 4, 5, 6, 7, 9}, logs: []uint{16, 17, 17, 17, 17, 17}}
+)
+
+// optimalLevels are 10 to 22: dynamic programming over candidates.
+var optimalLevels = [...]searchParams{
+	{ladder: coarse, nice: 48, passes: 1},
+	{ladder: coarse, hops: 4, nice: 64, passes: 1},
+	{ladder: middle, hops: 4, nice: 64, passes: 1},
+	{ladder: fine, hops: 2, nice: 64, passes: 1},
+	{ladder: fine, hops: 4, nice: 96, passes: 1},
+	{ladder: finer, hops: 8, nice: 96, passes: 1},
+	{ladder: finer, hops: 16, nice: 128, passes: 1},
+	{ladder: finest, hops: 16, nice: 128, passes: 1},
+	{ladder: finest, hops: 32, nice: 192, passes: 2},
+	{ladder: finest, hops: 64, nice: 256, passes: 2, exhaust: true},
+	{ladder: finest, hops: 96, nice: 384, passes: 3, exhaust: true},
+	{ladder: finest, hops: 192, nice: 448, passes: 3, exhaust: true},
+	{ladder: finest, hops: 512, nice: 448, passes: 3, exhaust: true},
+}
+
+// newParser returns the parser of a level from MinLevel to MaxLevel.
+func newParser(level, maxBlock int) parser {
+	level -= MinLevel
+	if level < len(fastLevels) {
+		l := &fastLevels[level]
+		return newFastParser(l.longLog, l.shortLog, l.shortLen, l.hurry, maxBlock)
 	}
-	switch level {
-	case 1:
-		return newFastParser(0, 13, 6, 6, maxBlockSize)
-	case 2:
-		return newFastParser(0, 15, 5, 7, maxBlockSize)
-	case 3:
-		return newFastParser(16, 15, 5, 8, maxBlockSize)
+	level -= len(fastLevels)
+	if level < len(lazyLevels) {
+		l := &lazyLevels[level]
+		return newLazyParser(4, l.log, l.depth, l.ahead, l.nice, maxBlock)
 	}
-	return newFastParser(17, 16, 5, 9, maxBlockSize)
+	return newOptimalParser(optimalLevels[level-len(lazyLevels)], maxBlock)
 }

@@ -1,7 +1,5 @@
 package zstdblock
 
-import "math/bits"
-
 // fastParser takes the first match it sees: that of eight bytes or more, else a short one. It looks at ever fewer
 // positions the longer it finds nothing.
 type fastParser struct {
@@ -18,18 +16,16 @@ type fastParser struct {
 }
 
 func newFastParser(longLog, shortLog, shortLen, hurry uint, maxBlock int) *fastParser {
-	need := uint(bits.Len(uint(maxBlock - 1)))
-	fit := func(log uint) uint { return max(min(log, need), log+max(need, 17)-17-min(2, max(need, 17)-17), 8) }
 	p := &fastParser{
 		seqs:  make([]sequence, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
 		drop:  64 - 8*shortLen,
 		hurry: hurry,
 		base:  1,
 	}
-	shortLog = fit(shortLog)
+	shortLog = tableLog(shortLog, maxBlock)
 	p.short, p.shiftShort = make([]uint32, 1<<shortLog), 64-shortLog
 	if longLog > 0 {
-		longLog = fit(longLog)
+		longLog = tableLog(longLog, maxBlock)
 		p.long, p.shiftLong = make([]uint32, 1<<longLog), 64-longLog
 	}
 	return p

@@ -35,20 +35,26 @@ const (
 	prime2 = 0xc2b2ae3d27d4eb4f
 )
 
-// searchParams say how thoroughly to look for matches.
+// ladder is which prefix lengths to look for, ascending, and the sizes of their tables for blocks of 128 KiB.
+type ladder struct {
+	steps []int
+	logs  []uint
+}
+
+// searchParams say how thoroughly to look for matches and to choose among them.
 type searchParams struct {
-	steps []int  // prefix lengths, ascending
-	logs  []uint // sizes of their tables for blocks of 128 KiB
-	hops  int    // further places of the longest prefix to try
-	nice  int    // a match this long ends the search
+	ladder
+	hops    int  // further places of the longest prefix to try
+	nice    int  // a match this long is taken at once, less than mlPriced
+	passes  int  // parses of a zstd block, each with the statistics of the one before
+	exhaust bool // price every length of a candidate
 }
 
 func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
 	f := &prefixFinder{nice: s.nice, hops: s.hops, steps: s.steps, base: 1}
 	n := min(maxBlock, maxZstdBlock)
-	need := bits.Len(uint(maxBlock - 1)) // of one slot a position
 	for _, log := range s.logs {
-		log = uint(max(min(int(log), need), int(log)+need-19, 8))
+		log = tableLog(log, maxBlock)
 		f.shift = append(f.shift, 64-log)
 		f.tables = append(f.tables, make([]uint32, 1<<log))
 		f.near = append(f.near, make([]uint32, n))
@@ -60,6 +66,16 @@ func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
 	f.list = make([]candidate, n*(len(s.steps)+s.hops)+1)
 	f.start = make([]uint32, n+1)
 	return f
+}
+
+// tableLog fits the size of a table that is meant for blocks of 128 KiB to another block size: up to four times as large,
+// and never more than one slot a position.
+func tableLog(log uint, maxBlock int) uint {
+	need := uint(bits.Len(uint(maxBlock - 1)))
+	if need > 17 {
+		return log + min(need-17, 2)
+	}
+	return max(min(log, need), 8)
 }
 
 func (f *prefixFinder) begin(n int) {

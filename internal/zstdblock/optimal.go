@@ -29,9 +29,9 @@ type optimalParser struct {
 	stats   stats
 }
 
-func newOptimalParser(s searchParams, passes int, exhaust bool, maxBlock int) *optimalParser {
+func newOptimalParser(s searchParams, maxBlock int) *optimalParser {
 	return &optimalParser{
-		nice: s.nice, passes: passes, exhaust: exhaust,
+		nice: s.nice, passes: s.passes, exhaust: s.exhaust,
 		scan:  newScanner(s, maxBlock),
 		seqs:  make([]sequence, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
 		path:  make([]sequence, 0, segment),

@@ -7,13 +7,11 @@ const (
 	maxChunks = maxZstdBlock/chunkSize + 1
 )
 
-// scanner is what the thorough parsers share: it finds candidates for a whole zstd block, chooses among them quickly,
+// scanner prepares the optimal parse: it finds candidates for a whole zstd block, chooses among them quickly,
 // and decides from that choice where to divide the block and with which statistics to start.
 type scanner struct {
 	buf      []byte // the frame's content and padding
 	finder   *prefixFinder
-	seqs     []choice
-	seqEnd   [maxChunks]int // by chunk: where it ends in seqs
 	chunk    [maxChunks]stats
 	chunkEnd [maxChunks]int // where it ends in buf
 	cost     [maxChunks]int64
@@ -23,14 +21,10 @@ type scanner struct {
 	sum      stats
 }
 
-// choice is a sequence with its distance.
-type choice struct{ ll, ml, off uint32 }
-
 func newScanner(s searchParams, maxBlock int) scanner {
 	return scanner{
 		buf:    make([]byte, 0, maxBlock+padding),
 		finder: newPrefixFinder(s, maxBlock),
-		seqs:   make([]choice, 0, min(maxBlock, maxZstdBlock)/minMatch+1),
 	}
 }
 
@@ -55,22 +49,13 @@ func (g *scanner) split(lo, hi int) int {
 // stats returns the statistics of the part that split returned last.
 func (g *scanner) stats() *stats { return &g.chunk[g.next-1] }
 
-// choices returns the sequences of the part that split returned last.
-func (g *scanner) choices() []choice {
-	if g.next == 1 {
-		return g.seqs[:g.seqEnd[0]]
-	}
-	return g.seqs[g.seqEnd[g.next-2]:g.seqEnd[g.next-1]]
-}
-
 // choose takes the best candidate of each position, unless the next position has a better one, counts the result in
 // chunks and returns how many there are.
 func (g *scanner) choose(lo, hi int) int {
 	n := 0
 	g.chunk[0] = stats{}
-	g.seqs = g.seqs[:0]
 	buf := g.buf
-	rep := 0
+	rep := [2]int{}
 	anchor, chunkStart := lo, lo
 	best := g.best(lo, hi, rep)
 	for i := lo; i < hi; {
@@ -89,37 +74,45 @@ func (g *scanner) choose(lo, hi int) int {
 			}
 		} else {
 			value := uint32(taken.off) + 3
-			if taken.off == rep && i > anchor {
+			switch {
+			case taken.off == rep[0] && i > anchor:
 				value = 1
+			case taken.off == rep[1]:
+				value = 2
 			}
 			s.addSequence(uint32(i-anchor), uint32(taken.ml), value)
-			g.seqs = append(g.seqs, choice{uint32(i - anchor), uint32(taken.ml), uint32(taken.off)})
 			i += taken.ml
-			anchor, rep = i, taken.off
+			anchor = i
+			if taken.off != rep[0] {
+				rep = [2]int{taken.off, rep[0]}
+			}
 			best = g.best(i, hi, rep)
 		}
 		if i == anchor && i-chunkStart >= chunkSize && hi-i >= chunkSize && n+1 < maxChunks {
-			g.chunkEnd[n], g.seqEnd[n] = i, len(g.seqs)
+			g.chunkEnd[n] = i
 			n++
 			g.chunk[n] = stats{}
 			chunkStart = i
 		}
 	}
-	g.chunkEnd[n], g.seqEnd[n] = hi, len(g.seqs)
+	g.chunkEnd[n] = hi
 	return n + 1
 }
 
 type pick struct{ at, ml, off, score int }
 
 // best returns the most promising match at i, by how many bits it may save.
-func (g *scanner) best(i, hi, rep int) pick {
+func (g *scanner) best(i, hi int, rep [2]int) pick {
 	b := pick{at: i}
 	if i >= hi {
 		return b
 	}
-	if rep > 0 && load32(g.buf, i) == load32(g.buf, i-rep) {
-		if ml := matchLen(g.buf, i-rep, i, hi); ml >= minMatch {
-			b.ml, b.off, b.score = ml, rep, ml*7-8
+	v := load32(g.buf, i)
+	for _, r := range rep {
+		if uint(r-1) < uint(i) && load32(g.buf, i-r) == v {
+			if ml := matchLen(g.buf, i-r, i, hi); ml >= minMatch && ml*7-8 > b.score {
+				b.ml, b.off, b.score = ml, r, ml*7-8
+			}
 		}
 	}
 	for _, c := range g.finder.at(i) {
@@ -160,8 +153,6 @@ func (g *scanner) merge(n int) {
 		copy(g.cost[best+1:n-1], g.cost[best+2:n])
 		copy(g.merged[best+1:n-1], g.merged[best+2:n])
 		copy(g.chunkEnd[best+1:n-1], g.chunkEnd[best+2:n])
-		g.seqEnd[best] = g.seqEnd[best+1]
-		copy(g.seqEnd[best+1:n-1], g.seqEnd[best+2:n])
 		n--
 		if best > 0 {
 			g.merged[best-1] = joined(best - 1)
