@@ -28,6 +28,8 @@ type prefixFinder struct {
 
 const (
 	posBits = 24
+	// perPosition bounds the candidates of a zstd block on average; real data has two to four.
+	perPosition = 8
 	posMask = 1<<posBits - 1
 	padding = 64 // zero bytes behind the input that loads may touch
 
@@ -63,7 +65,7 @@ func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
 	if s.hops > 0 {
 		f.chain = make([]uint32, maxBlock)
 	}
-	f.list = make([]candidate, n*(len(s.steps)+s.hops)+1)
+	f.list = make([]candidate, n*perPosition+len(s.steps)+s.hops)
 	f.start = make([]uint32, n+1)
 	return f
 }
@@ -148,10 +150,11 @@ func (f *prefixFinder) collect(buf []byte, lo, hi int) {
 	if f.hops == 0 {
 		deep = infinite
 	}
+	full := len(f.list) - len(f.steps) - f.hops
 	for x := 0; x < hi-lo; x++ {
 		i := lo + x
 		start[x] = n
-		if i < f.skip {
+		if i < f.skip || int(n) >= full {
 			continue
 		}
 		best := uint32(2)
