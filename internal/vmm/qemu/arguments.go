@@ -3,7 +3,6 @@ package qemu
 import (
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -72,26 +71,6 @@ func commandLine(spec vmm.Spec, accel string) string {
 		params = append(params, spec.Cmdline)
 	}
 	return strings.Join(params, " ")
-}
-
-// hostKHz is the clock of an x86 Linux host in kHz, "" when it is not to be had.
-func hostKHz() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(info)) {
-		key, value, _ := strings.Cut(line, ":")
-		if strings.TrimSpace(key) != "cpu MHz" {
-			continue
-		}
-		mhz, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-		if err != nil || mhz < 1 {
-			return ""
-		}
-		return strconv.FormatFloat(mhz*1000, 'f', 0, 64)
-	}
-	return ""
 }
 
 // escape protects a file name in one of QEMU's comma-separated options.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -78,6 +79,30 @@ func TestLongCommandLine(t *testing.T) {
 	const want = "2048 bytes and the kernel cuts it at 2047"
 	if _, err := (Driver{}).arguments(spec, TCG, nil); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("2048 bytes: %v", err)
+	}
+}
+
+func TestHost(t *testing.T) {
+	const lines = "processor\t: 0\nflags\t\t: fpu %s lm\ncpu MHz\t\t: %s\n\nprocessor\t: 1\nflags\t\t: vmx\n"
+	for _, tt := range []struct {
+		flag, mhz, kHz string
+		virtualizes    bool
+	}{
+		{"svm", "2445.426", "2445426", true},
+		{"vmx", "3000", "3000000", true},
+		{"hypervisor vmxx", "0.000", "", false},
+		{"", "unknown", "", false},
+	} {
+		info := fmt.Sprintf(lines, tt.flag, tt.mhz)
+		if got := virtualizes(info); got != tt.virtualizes {
+			t.Errorf("flag %q: virtualizes %v", tt.flag, got)
+		}
+		if got := kHz(info); got != tt.kHz {
+			t.Errorf("%s MHz: %q kHz, want %q", tt.mhz, got, tt.kHz)
+		}
+	}
+	if kHz("") != "" || virtualizes("BogoMIPS : 50.00\n") {
+		t.Error("something was found in a file that has nothing")
 	}
 }
 
@@ -251,6 +276,21 @@ func TestFallBackToTCG(t *testing.T) {
 	if len(notes) != 1 || !strings.HasPrefix(notes[0], "KVM is not usable (") {
 		t.Errorf("notes %q", notes)
 	}
+}
+
+// TestSilence starts what a KVM looks like under which the kernel hangs.
+func TestSilence(t *testing.T) {
+	defer func(d time.Duration) { silence = d }(silence)
+	silence = 200 * time.Millisecond
+	d, spec, _ := fake(t, "exec sleep 30")
+	m, err := d.launch(t.Context(), spec, KVM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !m.silent {
+		t.Error("a machine without a word counts as alive")
+	}
+	m.Stop()
 }
 
 func TestPortTaken(t *testing.T) {
