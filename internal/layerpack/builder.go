@@ -273,4 +273,8 @@ func (b *Builder) writeSections(w io.Writer) {
 		buf = binary.LittleEndian.AppendUint32(buf, fb.Length)
 		w.Write(buf)
 	}
+	for sum := range b.pipe.checks.all {
+		buf = binary.LittleEndian.AppendUint32(buf[:0], sum)
+		w.Write(buf)
+	}
 }

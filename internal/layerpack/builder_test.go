@@ -284,7 +284,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := slices.Concat([]byte("Z"), make([]byte, codec.MinBlockSize-1))
-	want := slices.Concat([]byte("FLGPACK\x01"), block, []byte("alpha"), unhex(t, goldenIndex))
+	want := slices.Concat([]byte("FLGPACK\x02"), block, []byte("alpha"), unhex(t, goldenIndex))
 	if !bytes.Equal(got, want) {
 		t.Errorf("pack differs; index %x", got[8+len(block)+5:])
 	}
@@ -299,7 +299,8 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// The index of TestGolden's pack: five entries, two contents, two block sizes, one fragment block, the footer.
+// The index of TestGolden's pack: five entries, two contents, two block sizes, one fragment block, one check, and the
+// footer.
 const goldenIndex = `
 	02 00 01 64 ed03 e807 04 03 00
 	01 01 02 2f61 a403 00 00 00 00 00
@@ -310,5 +311,6 @@ const goldenIndex = `
 	645f6e2898eba86b82d52399ccb443b7089a1b869b034589cbe1cec8b53cd35e 0020000000000000 0800000000000000 0000000000000000
 	00100001 00000000
 	0810000000000000 05000001 05000000
+	e97e0ef5
 	00 00 0000 00100000 0d10000000000000 4200000000000000 05000000 02000000 01000000 02000000
-	30b932a4104c091209fa73327ecd20f80cfccf25c17100bdcd8c593c413f9e12 464c475041434b01`
+	1746c03daa9d7da03e5cb004ce34434e59e3dd9a40c25881f241094e20568157 464c475041434b02`

@@ -18,13 +18,15 @@ import (
 //	  contents      recordSize bytes each
 //	  block sizes   4 bytes each; those of one content follow each other
 //	  fragments     fragmentSize bytes each
+//	  checks        4 bytes each: CRC-32C of the data in every checkSize bytes of the file
 //	footer          footerSize bytes
 //
 // The footer holds what is needed to find the sections, and the SHA-256 of the index and of the footer before it.
 const (
-	magic        = "FLGPACK\x01" // the last byte is the version
+	magic        = "FLGPACK\x02" // the last byte is the version
 	recordSize   = sha256.Size + 8 + 8 + 8
 	fragmentSize = 8 + 4 + 4
+	checkSize    = 64 << 10
 	footerSize   = 80
 )
 
@@ -89,9 +91,8 @@ func decodeFooter(b []byte, fileSize int64) (footer, error) {
 	if err := codec.CheckBlockSize(f.blockSize); err != nil {
 		return footer{}, err
 	}
-	rest := fileSize - int64(len(magic)) - footerSize - f.contents*recordSize - f.blocks*4 - f.fragments*fragmentSize
 	if f.dataEnd < int64(len(magic)) || f.dataEnd > fileSize || f.entryBytes > fileSize ||
-		f.dataEnd-int64(len(magic))+f.entryBytes != rest {
+		f.end()+footerSize != fileSize {
 		return footer{}, fmt.Errorf("sections of the index do not add up to the size of the file")
 	}
 	return f, nil
@@ -101,7 +102,11 @@ func decodeFooter(b []byte, fileSize int64) (footer, error) {
 func (f footer) contentsAt() int64  { return f.dataEnd + f.entryBytes }
 func (f footer) blocksAt() int64    { return f.contentsAt() + f.contents*recordSize }
 func (f footer) fragmentsAt() int64 { return f.blocksAt() + f.blocks*4 }
-func (f footer) end() int64         { return f.fragmentsAt() + f.fragments*fragmentSize }
+func (f footer) checksAt() int64    { return f.fragmentsAt() + f.fragments*fragmentSize }
+func (f footer) end() int64         { return f.checksAt() + f.checks()*4 }
+
+// checks is the number of checks.
+func (f footer) checks() int64 { return (f.dataEnd + checkSize - 1) / checkSize }
 
 // record is a Content as it stands in the index: where its data is depends on its size.
 //

@@ -22,9 +22,11 @@ type pipeline struct {
 	pos       int64         // where the next block goes
 	sizes     pages[uint32] // on-disk sizes of the blocks of all kept files
 	fragments pages[FragmentBlock]
+	checks    checks
 
-	fileStart int64 // pos and sizes.n where the current file began
-	fileSizes int
+	fileStart  int64 // pos, sizes.n and checks where the current file began
+	fileSizes  int
+	fileChecks checkMark
 }
 
 type pipeError struct{ err error }
@@ -68,6 +70,8 @@ func newPipeline(f *os.File, pos int64, spec codec.Spec, blockSize, jobs int) (*
 		pos:       pos,
 		fileStart: pos,
 	}
+	p.checks.last.size = int(pos)
+	p.fileChecks = p.checks.mark()
 	encoders := make([]codec.Encoder, jobs)
 	for i := range encoders {
 		var err error
@@ -166,14 +170,15 @@ func (p *pipeline) step(t task) error {
 		at := p.pos
 		size, err := p.writeBlock(t.block)
 		p.fragments.push(FragmentBlock{Offset: uint64(at), Size: size, Length: uint32(len(t.block.src))})
-		p.fileStart = p.pos
+		p.fileStart, p.fileChecks = p.pos, p.checks.mark()
 		return err
 	case keepTask:
 		t.record.a, t.record.b = uint64(p.fileStart), uint64(p.fileSizes)
-		p.fileStart, p.fileSizes = p.pos, p.sizes.n
+		p.fileStart, p.fileSizes, p.fileChecks = p.pos, p.sizes.n, p.checks.mark()
 	case dropTask:
 		p.pos = p.fileStart
 		p.sizes.truncate(p.fileSizes)
+		p.checks.goBack(p.fileChecks)
 	}
 	return nil
 }
@@ -187,6 +192,7 @@ func (p *pipeline) writeBlock(b *block) (uint32, error) {
 		return 0, err
 	}
 	p.pos += int64(len(b.out))
+	p.checks.add(b.out)
 	size := uint32(len(b.out))
 	if b.stored {
 		size |= Uncompressed

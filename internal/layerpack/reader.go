@@ -15,20 +15,20 @@ import (
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
-// Reader reads a pack. Its methods may be called concurrently. It keeps only the table of fragment blocks and a small
-// window of the index in memory, however many entries the pack has.
+// Reader reads a pack. Its methods may be called concurrently. It keeps only the table of fragment blocks, the checks of
+// the data (4 bytes for 64 KiB) and a small window of the index in memory, however many entries the pack has.
 type Reader struct {
 	f         *os.File
 	foot      footer
 	fragments []FragmentBlock
+	checks    []uint32
 
 	mu       sync.Mutex // guards the windows
 	contents window
 	blocks   window
 }
 
-// Open opens the pack at path and verifies its index. The data blocks are not read: what they hold shows when they are
-// decompressed.
+// Open opens the pack at path and verifies its index. The data is verified when it is read (ReadAt).
 func Open(path string) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,7 +76,10 @@ func newReader(f *os.File) (*Reader, error) {
 	}
 	r.contents = window{f: f, at: r.foot.contentsAt(), end: r.foot.blocksAt()}
 	r.blocks = window{f: f, at: r.foot.blocksAt(), end: r.foot.fragmentsAt()}
-	return r, r.readFragments()
+	if err := r.readFragments(); err != nil {
+		return nil, err
+	}
+	return r, r.readChecks()
 }
 
 // verify compares the index and the footer with the hash in the footer.
@@ -138,10 +141,7 @@ func (r *Reader) Contents() int { return int(r.foot.contents) }
 // FragmentBlocks is the list of fragment blocks. It must not be changed.
 func (r *Reader) FragmentBlocks() []FragmentBlock { return r.fragments }
 
-// ReadAt reads raw bytes of the pack.
-func (r *Reader) ReadAt(p []byte, off int64) (int, error) { return r.f.ReadAt(p, off) }
-
-// File is the open pack, for copying from it with positioned reads.
+// File is the open pack.
 func (r *Reader) File() *os.File { return r.f }
 
 // Content reads the i-th content. Blocks has been checked against Size and the bounds of the pack.

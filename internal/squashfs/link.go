@@ -113,7 +113,7 @@ func (p *plan) writeTo(ctx context.Context, w io.Writer) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b := buf[:min(copySize, r.len)]
+			b := buf[:min(copySize-r.offset%copySize, r.len)]
 			if _, err := p.packs[r.pack].ReadAt(b, int64(r.offset)); err != nil {
 				return fmt.Errorf("layer pack %s: %w", p.packs[r.pack].File().Name(), err)
 			}
