@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -201,7 +202,7 @@ func manifestParameter(file string) (string, error) {
 
 // driver runs the machine.
 func (s *spec) driver(note func(string)) (qemu.Driver, error) {
-	program, err := qemu.Find(s.Arch, s.QEMU)
+	program, err := qemu.Find(s.Arch, cmp.Or(s.QEMU, os.Getenv("FLEDGE_QEMU")))
 	if err != nil {
 		return qemu.Driver{}, err
 	}

@@ -5,7 +5,6 @@ package qemu
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -32,23 +31,20 @@ type Driver struct {
 	Note    func(line string) // told why KVM is not used; may be nil
 }
 
-// Find returns the emulator for guests of arch (a GOARCH): the program that override names if it is not empty, else
-// FLEDGE_QEMU's, else the one on PATH.
-func Find(arch, override string) (string, error) {
+// Find returns the emulator for guests of arch (a GOARCH): program if it is not empty, else the one on PATH.
+func Find(arch, program string) (string, error) {
 	name := map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[arch]
 	if name == "" {
 		return "", fmt.Errorf("arch %q: Fledge boots amd64 and arm64", arch)
 	}
-	for _, program := range []string{override, os.Getenv("FLEDGE_QEMU")} {
-		if program != "" {
-			return exec.LookPath(program)
-		}
+	if program != "" {
+		return exec.LookPath(program)
 	}
-	program, err := exec.LookPath(name)
+	found, err := exec.LookPath(name)
 	if err != nil {
 		return "", fmt.Errorf("no %s on PATH: install QEMU or set FLEDGE_QEMU to its path", name)
 	}
-	return program, nil
+	return found, nil
 }
 
 // Start starts a machine and returns once it prints something, or after a few seconds without a word. It ends with ctx.
