@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -41,11 +43,18 @@ func Tar(t testing.TB, files ...File) []byte {
 	return buf.Bytes()
 }
 
-// NeedRoot skips the test unless it runs as root and has the programs.
+// allIDs is /proc/self/uid_map outside of user namespaces.
+var allIDs = []string{"0", "0", "4294967295"}
+
+// NeedRoot skips the test unless it runs as the machine's root and has the programs.
 func NeedRoot(t testing.TB, programs ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for owners, devices and mounts")
+	}
+	// A sandbox's root is root of a user namespace only, which may do none of that.
+	if ids, err := os.ReadFile("/proc/self/uid_map"); err != nil || !slices.Equal(strings.Fields(string(ids)), allIDs) {
+		t.Skipf("needs root outside of a user namespace, for owners, devices and mounts (uid_map %q, %v)", ids, err)
 	}
 	Need(t, programs...)
 }

@@ -42,7 +42,8 @@ func TestReadAt(t *testing.T) {
 		r, data := checkedPack(t, compressor)
 		for _, piece := range [][2]int{
 			{0, len(data)}, {0, 0}, {len(data), 0}, {0, 1}, {len(data) - 1, 1}, {5, checkSize},
-			{checkSize - len(magic), checkSize}, {checkSize - len(magic) - 1, 2}, {2*checkSize - len(magic), 1}, {100, 2*checkSize + 5},
+			{checkSize - len(magic), checkSize}, {checkSize - len(magic) - 1, 2}, {2*checkSize - len(magic), 1},
+			{100, 2*checkSize + 5},
 		} {
 			p := make([]byte, piece[1])
 			n, err := r.ReadAt(p, int64(len(magic)+piece[0]))
