@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fledge-build/fledge/internal/cli"
+)
+
+// staticProgram is the header of an ELF file for x86-64 without program headers.
+func staticProgram() []byte {
+	h := make([]byte, 64)
+	copy(h, "\x7fELF\x02\x01\x01")
+	h[16], h[18], h[20] = 2, 62, 1 // ET_EXEC, EM_X86_64, version
+	h[52], h[54], h[58] = 64, 56, 64
+	return h
+}
+
+// bootFiles writes an init and the modules folder of a kernel that has the given modules built in.
+func bootFiles(t *testing.T, builtin ...string) (dir, init, modules string) {
+	t.Helper()
+	dir = t.TempDir()
+	init, modules = filepath.Join(dir, "init"), filepath.Join(dir, "6.6.6")
+	if err := os.Mkdir(modules, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	list := ""
+	for _, name := range builtin {
+		list += "kernel/" + name + ".ko\n"
+	}
+	for file, data := range map[string][]byte{
+		init: staticProgram(), filepath.Join(modules, "modules.builtin"): []byte(list),
+	} {
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, init, modules
+}
+
+func TestBootInitramfs(t *testing.T) {
+	dir, init, modules := bootFiles(t, "virtio_pci", "virtio_blk", "squashfs", "overlay", "erofs")
+	out, digestOut := filepath.Join(dir, "out"), filepath.Join(dir, "digest")
+	var first []byte
+	for range 2 {
+		var log bytes.Buffer
+		err := runBootInitramfs(t.Context(), []string{"--init", init, "--kernel-modules", modules, "--module", "erofs",
+			"--overlay-size", "50%", "--out", out, "--digest-out", digestOut}, &log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = b
+		}
+		if !bytes.Equal(first, b) {
+			t.Error("the second run gave other bytes")
+		}
+		want := fmt.Sprintf("sha256:%x", sha256.Sum256(b))
+		if digest, err := os.ReadFile(digestOut); err != nil || string(digest) != want+"\n" {
+			t.Errorf("digest file %q, %v; want %s", digest, err, want)
+		}
+		if want = fmt.Sprintf("%s: %d bytes, %s, overlay 50%%, 0 kernel modules\n", out, len(b), want); log.String() != want {
+			t.Errorf("log %q, want %q", log.String(), want)
+		}
+	}
+}
+
+func TestBootInitramfsErrors(t *testing.T) {
+	dir, init, modules := bootFiles(t, "virtio_pci", "virtio_blk", "overlay")
+	out := filepath.Join(dir, "out")
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--out", out}, cli.ExitUsage, "--init is required"},
+		{[]string{"--init", init}, cli.ExitUsage, "--out is required"},
+		{[]string{"--init", init, "--out", out, "more"}, cli.ExitUsage, `unexpected argument "more"`},
+		{[]string{"--init", init, "--out", out, "--overlay-size", "1"}, cli.ExitUsage, `overlay_size "1" is not a size`},
+		{[]string{"--init", init, "--out", out, "--module", "erofs"}, cli.ExitUsage, "--module erofs needs --kernel-modules"},
+		{[]string{"--init", "none", "--out", out}, cli.ExitError, "none: no such file"},
+		{[]string{"--init", init, "--out", out, "--kernel-modules", "none"}, cli.ExitError, "none: no such file"},
+		{
+			[]string{"--init", init, "--out", out, "--kernel-modules", modules}, cli.ExitError,
+			"kernel 6.6.6 has no module squashfs",
+		},
+		{[]string{"--init", modules + "/modules.builtin", "--out", out}, cli.ExitError, "init: not a Linux program"},
+	} {
+		err := runBootInitramfs(t.Context(), tt.args, io.Discard)
+		if err == nil || cli.ExitCode(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: error %v, want exit code %d and %q", tt.args, err, tt.code, tt.want)
+		}
+		if entries, _ := filepath.Glob(filepath.Join(dir, "*out*")); len(entries) != 0 {
+			t.Errorf("%q left %q behind", tt.args, entries)
+		}
+	}
+	args := []string{"--init", init, "--out", filepath.Join(dir, "no", "folder")}
+	if err := runBootInitramfs(t.Context(), args, io.Discard); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an output folder that does not exist: %v", err)
+	}
+}
