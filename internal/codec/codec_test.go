@@ -275,31 +275,27 @@ func TestPeers(t *testing.T) {
 
 // goldenSums are the first bytes of the SHA-256 of what each Spec makes of three blocks. They must be the same on every
 // machine and in every build (also with -tags noasm): images and cache entries depend on them. A new version of a
-// compressor that changes them is a change users see.
+// compressor that changes them is a change users see. Package zstdblock has its own.
 var goldenSums = map[Spec]string{
-	{"none", 0}:  "ac9e9aca55883bc9",
-	{"xz", 0}:    "0791681da245fac4",
-	{"lz4", 0}:   "80ce56a8daab89ba",
-	{"zstd", 1}:  "f305afcc39cddf31",
-	{"zstd", 3}:  "0ded71b764c328ce",
-	{"zstd", 6}:  "7b9a6260957b43b3",
-	{"zstd", 9}:  "28991056628c3161",
-	{"zstd", 15}: "28991056628c3161",
-	{"zstd", 19}: "28991056628c3161",
-	{"zstd", 22}: "28991056628c3161",
-	{"gzip", 1}:  "b862539d07eb6b8f",
-	{"gzip", 2}:  "1883dfed92f35fd9",
-	{"gzip", 3}:  "d6fbf084f1c1486b",
-	{"gzip", 4}:  "55399a838005850a",
-	{"gzip", 5}:  "e79bfde690551ddb",
-	{"gzip", 6}:  "0ffaf8cb3c4de245",
-	{"gzip", 7}:  "90881bb24dd4b02d",
-	{"gzip", 8}:  "5252287d27f9581f",
-	{"gzip", 9}:  "73329774b7d683a1",
+	{"none", 0}: "ac9e9aca55883bc9",
+	{"xz", 0}:   "0791681da245fac4",
+	{"lz4", 0}:  "80ce56a8daab89ba",
+	{"gzip", 1}: "b862539d07eb6b8f",
+	{"gzip", 2}: "1883dfed92f35fd9",
+	{"gzip", 3}: "d6fbf084f1c1486b",
+	{"gzip", 4}: "55399a838005850a",
+	{"gzip", 5}: "e79bfde690551ddb",
+	{"gzip", 6}: "0ffaf8cb3c4de245",
+	{"gzip", 7}: "90881bb24dd4b02d",
+	{"gzip", 8}: "5252287d27f9581f",
+	{"gzip", 9}: "73329774b7d683a1",
 }
 
 func TestGoldenBytes(t *testing.T) {
 	for _, s := range allSpecs() {
+		if s.Name == "zstd" {
+			continue
+		}
 		h := sha256.New()
 		for i, blockSize := range []int{MinBlockSize, DefaultBlockSize, MaxBlockSize} {
 			e, _ := newCodec(t, s, blockSize)
@@ -345,7 +341,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if len(src) == 0 || len(src) > MinBlockSize {
 			return
 		}
-		for _, s := range []Spec{{"zstd", 3}, {"gzip", 9}, {"xz", 0}, {"lz4", 0}} {
+		for _, s := range []Spec{{"zstd", 3}, {"zstd", 15}, {"gzip", 9}, {"xz", 0}, {"lz4", 0}} {
 			e, d := newCodec(t, s, MinBlockSize)
 			if err := roundTrip(e, d, s, MinBlockSize, src); err != nil {
 				t.Errorf("%v: %v", s, err)

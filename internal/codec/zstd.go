@@ -5,41 +5,23 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/fledge-build/fledge/internal/zstdblock"
 )
 
-type zstdEncoder struct{ enc *zstd.Encoder }
+type zstdEncoder struct{ enc *zstdblock.Encoder }
 
 // newZstdEncoder makes plain single frames: with the content size, single segment, without checksum or dictionary. The
 // kernel rejects a window above the block size.
 func newZstdEncoder(level, blockSize int) (Encoder, error) {
-	enc, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(klauspostLevel(level)),
-		zstd.WithWindowSize(max(blockSize, metadataSize)),
-		zstd.WithEncoderConcurrency(1),
-		zstd.WithLowerEncoderMem(true),
-		zstd.WithEncoderCRC(false),
-		zstd.WithSingleSegment(true),
-		zstd.WithZeroFrames(true))
+	enc, err := zstdblock.NewEncoder(level, max(blockSize, metadataSize))
 	if err != nil {
-		return nil, fmt.Errorf("zstd encoder: %w", err)
+		return nil, err
 	}
 	return zstdEncoder{enc}, nil
 }
 
-// klauspostLevel maps zstd's levels onto the encoder's four by the sizes measured in docs/compression.md.
-func klauspostLevel(level int) zstd.EncoderLevel {
-	switch {
-	case level <= 2:
-		return zstd.SpeedFastest
-	case level <= 4:
-		return zstd.SpeedDefault
-	case level <= 7:
-		return zstd.SpeedBetterCompression
-	}
-	return zstd.SpeedBestCompression
-}
-
-func (e zstdEncoder) Encode(dst, src []byte) ([]byte, error) { return e.enc.EncodeAll(src, dst), nil }
+func (e zstdEncoder) Encode(dst, src []byte) ([]byte, error) { return e.enc.Encode(dst, src), nil }
 
 type zstdDecoder struct{ dec *zstd.Decoder }
 
