@@ -33,6 +33,9 @@ type kit struct {
 // newKit builds the tools and an image.
 func newKit(t *testing.T) *kit {
 	t.Helper()
+	if os.Getenv("TEST_SRCDIR") != "" {
+		t.Skip("this test builds Go programs: run it with go test ./e2e/boot; under Bazel there is fledge_boot_test")
+	}
 	k := &kit{dir: t.TempDir(), kernel: os.Getenv("FLEDGE_KERNEL_BZIMAGE"), modules: os.Getenv("FLEDGE_KERNEL_MODULES")}
 	if k.kernel == "" || k.modules == "" {
 		t.Skip("needs a kernel: set FLEDGE_KERNEL_BZIMAGE to it and FLEDGE_KERNEL_MODULES to its lib/modules/RELEASE")
