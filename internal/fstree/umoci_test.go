@@ -32,52 +32,55 @@ func l(name, target string) imagetest.File { return entry(name, tar.TypeSymlink,
 func h(name, target string) imagetest.File { return entry(name, tar.TypeLink, target) }
 func f(name string) imagetest.File         { return entry(name, tar.TypeReg, "") }
 
-// Layers in an odd state, where the image specification says little: the tree is the one that umoci makes, and what
-// umoci refuses is an error.
+type layer = []imagetest.File
+
+// oddLayers are layers in a state about which the image specification says little.
+var oddLayers = []struct {
+	name   string
+	layers []layer
+}{
+	{"replaced in one layer", []layer{{f("a"), d("a"), f("a/x"), f("b"), l("b", "a"), d("c"), f("c/x"), f("c")}}},
+	{"whiteout of the layer's own", []layer{{f("a"), d("d"), f("d/x"), f(".wh.a"), f(".wh.d"), f("d/.wh..wh..opq")}}},
+	{"whiteout of nothing", []layer{{d("d"), f("f")}, {f(".wh.x"), f("d/.wh.x"), f("no/such/.wh.x")}}},
+	{"whiteout below a file", []layer{{d("d"), f("f")}, {f("f/.wh.x"), f("f/g/.wh.x")}}},
+	{"whiteout of a folder that stays",
+		[]layer{{d("d"), f("d/a"), d("d/s"), f("d/s/b")}, {d("d"), f("d/n"), f(".wh.d")}}},
+	{"whiteout then anew", []layer{{d("d"), f("d/a")}, {f(".wh.d"), d("d"), f("d/b")}}},
+	{"whiteout through a symlink", []layer{{d("r"), f("r/a"), f("r/b"), l("s", "r")}, {f("s/.wh.a")}}},
+	{"whiteout of a symlink", []layer{{d("r"), f("r/a"), l("s", "r")}, {f(".wh.s")}}},
+	{"opaque through a symlink", []layer{{d("r"), f("r/a"), l("s", "/r")}, {f("s/.wh..wh..opq"), f("s/b")}}},
+	{"opaque over a file", []layer{{f("a")}, {f("a/.wh..wh..opq")}}},
+	{"opaque root", []layer{{d("r"), f("r/a"), f("b")}, {f(".wh..wh..opq"), f("c")}}},
+	{"hard link through symlinks", []layer{{d("r"), f("r/a"), l("s", "../../r"), h("b", "s/a"), h("s/c", "b")}}},
+	{"hard link to a symlink", []layer{{f("a"), l("s", "a"), h("t", "s")}}},
+	{"hard link to a lower file", []layer{{f("a"), f("b")}, {h("c", "a"), h("b", "a"), f(".wh.a"), f(".wh.c")}}},
+	{"hard link and whiteout of the target's folder", []layer{{d("d"), f("d/a")}, {h("b", "d/a"), f(".wh.d")}}},
+	{"hard link replaced", []layer{{f("a"), h("b", "a"), h("c", "b")}, {f("b")}, {h("d", "c"), f(".wh.a")}}},
+	{"hard link to itself", []layer{{f("a")}, {h("a", "a")}}},
+	{"hard link to another name of itself", []layer{{f("a"), h("b", "a")}, {h("a", "b")}}},
+	{"hard link to nothing", []layer{{h("b", "a")}}},
+	{"hard link forward", []layer{{h("b", "a"), f("a")}}},
+	{"hard link to a folder", []layer{{d("a"), h("b", "a")}}},
+	{"hard link below a file", []layer{{f("a"), h("b", "a/x")}}},
+	{"hard link to a whited out file", []layer{{f("a")}, {f(".wh.a"), h("b", "a")}}},
+	{"hard link to what it replaces", []layer{{d("a"), f("a/x")}, {h("a", "a/x")}}},
+	{"below a file", []layer{{f("a")}, {f("a/x")}}},
+	{"far below a file", []layer{{f("a")}, {f("a/x/y/z")}}},
+	{"below a symlink to a file", []layer{{f("a"), l("s", "a")}, {f("s/x")}}},
+	{"below a replaced file", []layer{{f("a")}, {d("a"), f("a/x")}}},
+	{"below a symlink", []layer{{d("r"), l("s", "r"), l("t", "s/../s/.")}, {f("s/a"), f("t/b")}}},
+	{"folder over a symlink", []layer{{d("r"), f("r/a"), l("s", "r")}, {d("s"), f("s/b")}}},
+	{"symlink over a folder", []layer{{d("r"), d("s"), f("s/a")}, {l("s", "r"), f("s/b")}}},
+	{"symlink out of the root", []layer{{d("etc"), l("s", "../../../../etc"), l("t", "/../etc")}, {f("s/a"), f("t/b")}}},
+	{"dangling symlink", []layer{{l("s", "x/y"), l("t", "gone/../z")}, {d("x"), d("x/y"), f("s/a"), d("z"), f("t/b")}}},
+	{"symlink loop", []layer{{l("a", "b"), l("b", "a")}, {f("a/x")}}},
+	{"symlink to itself", []layer{{l("a", "a"), f("a/x")}}},
+}
+
+// The tree is the one that umoci makes, and what umoci refuses is an error.
 func TestAgainstUmoci(t *testing.T) {
 	imagetest.NeedRoot(t, "umoci")
-	type layer = []imagetest.File
-	for _, tc := range []struct {
-		name   string
-		layers []layer
-	}{
-		{"replaced in one layer", []layer{{f("a"), d("a"), f("a/x"), f("b"), l("b", "a"), d("c"), f("c/x"), f("c")}}},
-		{"whiteout of the layer's own", []layer{{f("a"), d("d"), f("d/x"), f(".wh.a"), f(".wh.d"), f("d/.wh..wh..opq")}}},
-		{"whiteout of nothing", []layer{{d("d"), f("f")}, {f(".wh.x"), f("d/.wh.x"), f("no/such/.wh.x")}}},
-		{"whiteout below a file", []layer{{d("d"), f("f")}, {f("f/.wh.x"), f("f/g/.wh.x")}}},
-		{"whiteout of a folder that stays",
-			[]layer{{d("d"), f("d/a"), d("d/s"), f("d/s/b")}, {d("d"), f("d/n"), f(".wh.d")}}},
-		{"whiteout then anew", []layer{{d("d"), f("d/a")}, {f(".wh.d"), d("d"), f("d/b")}}},
-		{"whiteout through a symlink", []layer{{d("r"), f("r/a"), f("r/b"), l("s", "r")}, {f("s/.wh.a")}}},
-		{"whiteout of a symlink", []layer{{d("r"), f("r/a"), l("s", "r")}, {f(".wh.s")}}},
-		{"opaque through a symlink", []layer{{d("r"), f("r/a"), l("s", "/r")}, {f("s/.wh..wh..opq"), f("s/b")}}},
-		{"opaque over a file", []layer{{f("a")}, {f("a/.wh..wh..opq")}}},
-		{"opaque root", []layer{{d("r"), f("r/a"), f("b")}, {f(".wh..wh..opq"), f("c")}}},
-		{"hard link through symlinks", []layer{{d("r"), f("r/a"), l("s", "../../r"), h("b", "s/a"), h("s/c", "b")}}},
-		{"hard link to a symlink", []layer{{f("a"), l("s", "a"), h("t", "s")}}},
-		{"hard link to a lower file", []layer{{f("a"), f("b")}, {h("c", "a"), h("b", "a"), f(".wh.a"), f(".wh.c")}}},
-		{"hard link and whiteout of the target's folder", []layer{{d("d"), f("d/a")}, {h("b", "d/a"), f(".wh.d")}}},
-		{"hard link replaced", []layer{{f("a"), h("b", "a"), h("c", "b")}, {f("b")}, {h("d", "c"), f(".wh.a")}}},
-		{"hard link to itself", []layer{{f("a")}, {h("a", "a")}}},
-		{"hard link to another name of itself", []layer{{f("a"), h("b", "a")}, {h("a", "b")}}},
-		{"hard link to nothing", []layer{{h("b", "a")}}},
-		{"hard link forward", []layer{{h("b", "a"), f("a")}}},
-		{"hard link to a folder", []layer{{d("a"), h("b", "a")}}},
-		{"hard link below a file", []layer{{f("a"), h("b", "a/x")}}},
-		{"hard link to a whited out file", []layer{{f("a")}, {f(".wh.a"), h("b", "a")}}},
-		{"hard link to what it replaces", []layer{{d("a"), f("a/x")}, {h("a", "a/x")}}},
-		{"below a file", []layer{{f("a")}, {f("a/x")}}},
-		{"far below a file", []layer{{f("a")}, {f("a/x/y/z")}}},
-		{"below a symlink to a file", []layer{{f("a"), l("s", "a")}, {f("s/x")}}},
-		{"below a replaced file", []layer{{f("a")}, {d("a"), f("a/x")}}},
-		{"below a symlink", []layer{{d("r"), l("s", "r"), l("t", "s/../s/.")}, {f("s/a"), f("t/b")}}},
-		{"folder over a symlink", []layer{{d("r"), f("r/a"), l("s", "r")}, {d("s"), f("s/b")}}},
-		{"symlink over a folder", []layer{{d("r"), d("s"), f("s/a")}, {l("s", "r"), f("s/b")}}},
-		{"symlink out of the root", []layer{{d("etc"), l("s", "../../../../etc"), l("t", "/../etc")}, {f("s/a"), f("t/b")}}},
-		{"dangling symlink", []layer{{l("s", "x/y"), l("t", "gone/../z")}, {d("x"), d("x/y"), f("s/a"), d("z"), f("t/b")}}},
-		{"symlink loop", []layer{{l("a", "b"), l("b", "a")}, {f("a/x")}}},
-		{"symlink to itself", []layer{{l("a", "a"), f("a/x")}}},
-	} {
+	for _, tc := range oddLayers {
 		t.Run(tc.name, func(t *testing.T) {
 			var paths []string
 			for i, files := range tc.layers {

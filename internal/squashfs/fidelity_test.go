@@ -63,8 +63,13 @@ const fileCaps = "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x
 
 // everything is two layers with every kind of file, and with every way that the second can change the first.
 func everything(t testing.TB, blockSize int) [][]byte {
+	base := slices.Concat(regularFiles(blockSize), specialFiles(), filesWithXattrs(), changedFiles)
+	return [][]byte{imagetest.Tar(t, base...), imagetest.Tar(t, changes(blockSize)...)}
+}
+
+func regularFiles(blockSize int) []entry {
 	long := strings.Repeat("n", 255)
-	base := []entry{
+	return []entry{
 		at(withXattrs(dirEntry("./", 0o755), "user.root", "yes"), 1600000000),
 		dirEntry("bin/", 0o755), dirEntry("dev/", 0o755), dirEntry("etc/", 0o755),
 		dirEntry("tmp/", 0o1777), dirEntry("var/", 0o2775),
@@ -80,6 +85,22 @@ func everything(t testing.TB, blockSize int) [][]byte {
 		fileEntry("bin/twin", 0o600, text(1, 5000)),
 		fileEntry("bin/big-twin", 0o600, text(2, 3*blockSize+17)),
 
+		owned(fileEntry("etc/high", 0o640, "high"), 4294967294, 4294967294),
+		owned(fileEntry("etc/mixed", 0o640, "mixed"), 1000, 65536),
+		owned(dirEntry("var/own/", 0o700), 33, 34),
+		owned(linkEntry("var/link", tar.TypeSymlink, "own"), 33, 34),
+		at(fileEntry("etc/epoch", 0o644, "0"), 0),
+		at(fileEntry("etc/last", 0o644, "2106"), 1<<32-1),
+
+		fileEntry("etc/"+long, 0o644, "255 bytes of name"),
+		dirEntry(long+"/", 0o711), fileEntry(long+"/"+long, 0o644, "deep"),
+		fileEntry("etc/\xff\x80 not\nUTF-8\\", 0o644, "bytes"),
+		fileEntry("etc/grüße", 0o644, "UTF-8"),
+	}
+}
+
+func specialFiles() []entry {
+	return []entry{
 		linkEntry("bin/true-too", tar.TypeLink, "bin/true"),
 		linkEntry("etc/true-three", tar.TypeLink, "./bin/true"),
 		linkEntry("etc/sh", tar.TypeSymlink, "../bin/true"),
@@ -94,19 +115,11 @@ func everything(t testing.TB, blockSize int) [][]byte {
 		deviceEntry("dev/pipe", tar.TypeFifo, 0o622, 0, 0),
 		linkEntry("dev/pipe-too", tar.TypeLink, "dev/pipe"),
 		linkEntry("dev/zero", tar.TypeLink, "dev/null"),
+	}
+}
 
-		owned(fileEntry("etc/high", 0o640, "high"), 4294967294, 4294967294),
-		owned(fileEntry("etc/mixed", 0o640, "mixed"), 1000, 65536),
-		owned(dirEntry("var/own/", 0o700), 33, 34),
-		owned(linkEntry("var/link", tar.TypeSymlink, "own"), 33, 34),
-		at(fileEntry("etc/epoch", 0o644, "0"), 0),
-		at(fileEntry("etc/last", 0o644, "2106"), 1<<32-1),
-
-		fileEntry("etc/"+long, 0o644, "255 bytes of name"),
-		dirEntry(long+"/", 0o711), fileEntry(long+"/"+long, 0o644, "deep"),
-		fileEntry("etc/\xff\x80 not\nUTF-8\\", 0o644, "bytes"),
-		fileEntry("etc/grüße", 0o644, "UTF-8"),
-
+func filesWithXattrs() []entry {
+	return []entry{
 		withXattrs(fileEntry("bin/caps", 0o755, "caps"), "security.capability", fileCaps),
 		withXattrs(fileEntry("bin/attrs", 0o755, "a"), "user.a", "1", "trusted.b", "\x00\xff", "security.c", "d"),
 		withXattrs(fileEntry("bin/attrs-too", 0o755, "b"), "user.a", "1", "trusted.b", "\x00\xff", "security.c", "d"),
@@ -116,19 +129,24 @@ func everything(t testing.TB, blockSize int) [][]byte {
 		withXattrs(deviceEntry("dev/pipe-attr", tar.TypeFifo, 0o600, 0, 0), "trusted.pipe", "1"),
 		withXattrs(linkEntry("etc/attr", tar.TypeSymlink, "x"), "trusted.link", "1"),
 		withXattrs(dirEntry("var/attr/", 0o755), "user.dir", "1"),
-
-		// What the next layer changes.
-		dirEntry("old/", 0o755), fileEntry("old/a", 0o644, "a"), dirEntry("old/s/", 0o700), fileEntry("old/s/b", 0o644, "b"),
-		dirEntry("opaque/", 0o755), fileEntry("opaque/a", 0o644, "a"),
-		dirEntry("opaque/s/", 0o755), fileEntry("opaque/s/b", 0o644, "b"),
-		fileEntry("etc/changed", 0o644, "before"), fileEntry("etc/removed", 0o644, "removed"),
-		dirEntry("etc/dir2file/", 0o755), fileEntry("etc/dir2file/x", 0o644, "x"),
-		fileEntry("etc/file2dir", 0o644, "x"), linkEntry("etc/link2dir", tar.TypeSymlink, "../old"),
-		fileEntry("etc/kept", 0o644, "kept under another name"), linkEntry("etc/kept-too", tar.TypeLink, "etc/kept"),
-		fileEntry("etc/linked", 0o644, "linked by the next layer"),
-		dirEntry("etc/chmod/", 0o755), fileEntry("etc/chmod/x", 0o644, "x"),
 	}
-	next := []entry{
+}
+
+// changedFiles are what the second layer changes.
+var changedFiles = []entry{
+	dirEntry("old/", 0o755), fileEntry("old/a", 0o644, "a"), dirEntry("old/s/", 0o700), fileEntry("old/s/b", 0o644, "b"),
+	dirEntry("opaque/", 0o755), fileEntry("opaque/a", 0o644, "a"),
+	dirEntry("opaque/s/", 0o755), fileEntry("opaque/s/b", 0o644, "b"),
+	fileEntry("etc/changed", 0o644, "before"), fileEntry("etc/removed", 0o644, "removed"),
+	dirEntry("etc/dir2file/", 0o755), fileEntry("etc/dir2file/x", 0o644, "x"),
+	fileEntry("etc/file2dir", 0o644, "x"), linkEntry("etc/link2dir", tar.TypeSymlink, "../old"),
+	fileEntry("etc/kept", 0o644, "kept under another name"), linkEntry("etc/kept-too", tar.TypeLink, "etc/kept"),
+	fileEntry("etc/linked", 0o644, "linked by the next layer"),
+	dirEntry("etc/chmod/", 0o755), fileEntry("etc/chmod/x", 0o644, "x"),
+}
+
+func changes(blockSize int) []entry {
+	return []entry{
 		dirEntry("etc/", 0o751),
 		at(withXattrs(dirEntry("etc/chmod/", 0o700), "user.new", "1"), 1650000000),
 		fileEntry("etc/.wh.removed", 0, ""), fileEntry("etc/.wh.never-there", 0, ""), fileEntry(".wh.old", 0, ""),
@@ -144,7 +162,6 @@ func everything(t testing.TB, blockSize int) [][]byte {
 		fileEntry("etc/again", 0o644, text(1, 5000)), fileEntry("etc/big-again", 0o644, text(2, 3*blockSize+17)),
 		fileEntry("bin/holes", 0o644, "filled"),
 	}
-	return [][]byte{imagetest.Tar(t, base...), imagetest.Tar(t, next...)}
 }
 
 // unpacked has umoci unpack the layers and describes the result.

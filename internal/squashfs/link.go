@@ -109,18 +109,18 @@ const copySize = 1 << 20
 func (p *plan) writeTo(ctx context.Context, w io.Writer) error {
 	buf := make([]byte, copySize)
 	for _, r := range p.runs {
-		for r.len > 0 {
+		for r.size > 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b := buf[:min(copySize-r.offset%copySize, r.len)]
+			b := buf[:min(copySize-r.offset%copySize, r.size)]
 			if _, err := p.packs[r.pack].ReadAt(b, int64(r.offset)); err != nil {
 				return fmt.Errorf("layer pack %s: %w", p.packs[r.pack].File().Name(), err)
 			}
 			if _, err := w.Write(b); err != nil {
 				return err
 			}
-			r.offset, r.len = r.offset+uint64(len(b)), r.len-uint64(len(b))
+			r.offset, r.size = r.offset+uint64(len(b)), r.size-uint64(len(b))
 		}
 	}
 	if p.repacked == nil {

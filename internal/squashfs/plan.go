@@ -31,8 +31,8 @@ type spot struct {
 
 // run is a piece of a pack that is copied as it is.
 type run struct {
-	pack        int
-	offset, len uint64
+	pack         int
+	offset, size uint64
 }
 
 // fragment is an entry of the fragment table.
@@ -309,8 +309,8 @@ func (p *plan) place(i int, pieces []piece, again []bool) {
 func (p *plan) copy(pack int, offset, size uint64) {
 	p.end += size
 	p.stats.Copied += size
-	if n := len(p.runs); n > 0 && p.runs[n-1].pack == pack && p.runs[n-1].offset+p.runs[n-1].len == offset {
-		p.runs[n-1].len += size
+	if n := len(p.runs); n > 0 && p.runs[n-1].pack == pack && p.runs[n-1].offset+p.runs[n-1].size == offset {
+		p.runs[n-1].size += size
 	} else if size > 0 {
 		p.runs = append(p.runs, run{pack, offset, size})
 	}
