@@ -160,14 +160,14 @@ func TestReuse(t *testing.T) {
 }
 
 func TestNoAllocation(t *testing.T) {
-	src := inputs(1 << 17)["mixed"]
+	src := inputs(1 << 16)["mixed"]
 	for level := MinLevel; level <= MaxLevel; level++ {
 		e, err := NewEncoder(level, 1<<17)
 		if err != nil {
 			t.Fatal(err)
 		}
 		dst := e.Encode(nil, src)
-		if n := testing.AllocsPerRun(1, func() { dst = e.Encode(dst[:0], src) }); n != 0 {
+		if n := testing.AllocsPerRun(3, func() { dst = e.Encode(dst[:0], src) }); n != 0 {
 			t.Errorf("level %d: %v allocations", level, n)
 		}
 	}
@@ -288,7 +288,7 @@ var golden = []struct {
 	level int
 	sum   string
 }{
-	{1, "98598b992192d560"},
+	{1, "b616998a265f430a"},
 	{3, "06ec9b87ed722f1e"},
 	{6, "fb74c28a6f021878"},
 	{9, "5e86be63886a6baa"},

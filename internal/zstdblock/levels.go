@@ -2,8 +2,8 @@ package zstdblock
 
 // fastLevels are 1 to 4: the first match seen. The short table holds prefixes of shortLen bytes.
 var fastLevels = [...]struct{ longLog, shortLog, shortLen, hurry uint }{
-	{0, 13, 6, 6},
-	{0, 15, 5, 7},
+	{0, 14, 5, 7},
+	{0, 16, 5, 9},
 	{16, 15, 5, 8},
 	{17, 16, 5, 9},
 }

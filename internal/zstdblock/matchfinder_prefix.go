@@ -30,8 +30,8 @@ const (
 	posBits = 24
 	// perPosition bounds the candidates of a zstd block on average; real data has two to four.
 	perPosition = 8
-	posMask = 1<<posBits - 1
-	padding = 64 // zero bytes behind the input that loads may touch
+	posMask     = 1<<posBits - 1
+	padding     = 64 // zero bytes behind the input that loads may touch
 
 	prime1 = 0x9e3779b185ebca87
 	prime2 = 0xc2b2ae3d27d4eb4f
@@ -70,8 +70,8 @@ func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
 	return f
 }
 
-// tableLog fits the size of a table that is meant for blocks of 128 KiB to another block size: up to four times as large,
-// and never more than one slot a position.
+// tableLog fits the size of a table that is meant for blocks of 128 KiB to another block size: up to four times as
+// large, and never more than one slot a position.
 func tableLog(log uint, maxBlock int) uint {
 	need := uint(bits.Len(uint(maxBlock - 1)))
 	if need > 17 {
