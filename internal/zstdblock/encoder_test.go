@@ -107,6 +107,9 @@ func TestRoundTrip(t *testing.T) {
 	for level := MinLevel; level <= MaxLevel; level++ {
 		t.Run(fmt.Sprint(level), func(t *testing.T) {
 			for _, max := range []int{4096, 1 << 17, 1 << 20} {
+				if max == 1<<20 && level%3 != 0 {
+					continue // the parsers differ by level, what large blocks do to them does not
+				}
 				e, err := NewEncoder(level, max)
 				if err != nil {
 					t.Fatal(err)
@@ -139,7 +142,7 @@ func TestReuse(t *testing.T) {
 		}
 		rounds := 1
 		if level == 3 || level == 6 || level == 10 {
-			rounds = 20 // 25 MB: more than posMask
+			rounds = 14 // 18 MB: more than posMask
 		}
 		want := map[string][]byte{}
 		for range rounds {

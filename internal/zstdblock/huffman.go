@@ -24,20 +24,10 @@ type huffBuilder struct {
 	buf    [160]byte
 }
 
-// lengths computes code lengths of at most maxHuffBits for the symbols with a count; at least two must have one.
-func (b *huffBuilder) lengths(counts *[256]uint32, out *[256]uint8) (maxLen uint) {
-	n := 0
-	for s, c := range counts {
-		out[s] = 0
-		if c > 0 {
-			b.keys[n] = uint64(c)<<8 | uint64(s)
-			n++
-		}
-	}
-	keys := b.keys[:n]
-	slices.Sort(keys)
+// tree builds the unlimited Huffman tree over the first n keys, which are sorted, and leaves it in parent.
+func (b *huffBuilder) tree(n int) {
 	// Two queues: leaves in order, inner nodes in order of creation.
-	for i, k := range keys {
+	for i, k := range b.keys[:n] {
 		b.weight[i] = uint32(k >> 8)
 	}
 	leaf, inner := 0, n
@@ -56,6 +46,21 @@ func (b *huffBuilder) lengths(counts *[256]uint32, out *[256]uint8) (maxLen uint
 		}
 		b.weight[next] = sum
 	}
+}
+
+// lengths computes code lengths of at most maxHuffBits for the symbols with a count; at least two must have one.
+func (b *huffBuilder) lengths(counts *[256]uint32, out *[256]uint8) (maxLen uint) {
+	n := 0
+	for s, c := range counts {
+		out[s] = 0
+		if c > 0 {
+			b.keys[n] = uint64(c)<<8 | uint64(s)
+			n++
+		}
+	}
+	keys := b.keys[:n]
+	slices.Sort(keys)
+	b.tree(n)
 	var byLen [maxHuffBits + 1]int
 	depth := b.weight[:2*n-1]
 	depth[2*n-2] = 0

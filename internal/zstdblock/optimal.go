@@ -99,29 +99,13 @@ func (p *optimalParser) cheapest(lo, hi int, reps [3]uint32) [3]uint32 {
 			p.settle(n, cur)
 		}
 		base := n.cost + pr.llBy[0]
-		v := load32(buf, i)
-		offs := &n.reps
-		if n.ll == 0 {
-			offs = &[3]uint32{n.reps[1], n.reps[2], n.reps[0] - 1}
-		}
-		for k, off := range offs {
-			if uint(off-1) >= uint(i) || (load32(buf, i-int(off))^v)<<8 != 0 {
-				continue
-			}
-			l := uint32(matchLen(buf, i-int(off), i, hi))
-			if int(l) >= p.nice {
-				i = p.long(&start, i, l, uint32(k+1)) - 1
-				last = -1
-				break
-			}
-			if l >= minMatch {
-				last = p.relax(cur, minMatch, l, uint32(k+1), base+pr.repeat[k], last)
-			}
-		}
-		if last < 0 {
+		reach, ml, value := p.tryRepeats(n, i, cur, hi, base, last)
+		if ml > 0 {
+			i = p.long(&start, i, ml, value) - 1
 			last = 0
 			continue
 		}
+		last = reach
 		from := uint32(minMatch)
 		for _, c := range list[starts[i-first]:starts[i-first+1]] {
 			l := min(c.len, uint32(hi-i))
@@ -139,6 +123,30 @@ func (p *optimalParser) cheapest(lo, hi int, reps [3]uint32) [3]uint32 {
 	}
 	p.close(hi - start)
 	return nodes[0].reps
+}
+
+// tryRepeats offers matches at the repeated offsets. It returns the furthest node reached, and a match that is long
+// enough to be taken at once, if there is one.
+func (p *optimalParser) tryRepeats(n *node, i, cur, hi int, base int32, last int) (reach int, ml, value uint32) {
+	buf := p.scan.buf
+	v := load32(buf, i)
+	offs := n.reps
+	if n.ll == 0 {
+		offs = [3]uint32{n.reps[1], n.reps[2], n.reps[0] - 1}
+	}
+	for k, off := range offs {
+		if uint(off-1) >= uint(i) || (load32(buf, i-int(off))^v)<<8 != 0 {
+			continue
+		}
+		l := uint32(matchLen(buf, i-int(off), i, hi))
+		if int(l) >= p.nice {
+			return last, l, uint32(k + 1)
+		}
+		if l >= minMatch {
+			last = p.relax(cur, minMatch, l, uint32(k+1), base+p.prices.repeat[k], last)
+		}
+	}
+	return last, 0, 0
 }
 
 // close writes down the way to node cur, which becomes the first of another segment.
