@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,11 +52,8 @@ func TestBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(out, "\n") {
-		if strings.Contains(line, "corpus: ") || strings.Contains(line, "kestrel: ") || strings.Contains(line, "//:debian_test") {
-			t.Log(strings.TrimSpace(line))
-		}
-	}
+	console := regexp.MustCompile(`(?m)^(corpus|kestrel|boot): .*|^//:debian_test .*`)
+	t.Log(strings.Join(console.FindAllString(out, -1), "\n"))
 }
 
 // link makes the folder to with hard links to the files of from, which are large.
