@@ -145,8 +145,9 @@ func TestBoot(t *testing.T) {
 	for _, tt := range k.failures(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := k.run(t, tt.args...)
-			if want := "the guest said: fledge-init: error: " + tt.want; r.Code != 1 || !strings.Contains(r.Output, want) {
-				t.Errorf("exit code %d, want 1 and %q in\n%s", r.Code, want, r.Output)
+			_, said, _ := strings.Cut(r.Output, "the guest said: fledge-init: error: ")
+			if r.Code != 1 || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, want 1 and the guest to say %q in\n%s", r.Code, tt.want, r.Output)
 			}
 		})
 	}
@@ -236,7 +237,7 @@ func (k *kit) failures(t *testing.T) []failure {
 		},
 		{
 			"other kernel's modules", []string{"--initramfs", k.foreignModules(t), "--rootfs", k.image},
-			"load module virtio_ring.ko: exec format error; it does not belong to the kernel that runs, ",
+			".ko: exec format error; it does not belong to the kernel that runs, ", // of the first, which varies
 		},
 		{
 			"no squashfs", disk(file("zeros", strings.Repeat("\x00", 1<<16), 0o644)),
