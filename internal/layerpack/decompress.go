@@ -8,8 +8,9 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/fledge-build/fledge/internal/inflate"
 )
 
 // Bounds on what a layer may unpack to when nothing else was asked for.
@@ -41,7 +42,7 @@ func Decompress(r io.Reader, limit int64) (io.ReadCloser, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		d.format = "gzip"
-		d.out, err = gzip.NewReader(buf)
+		d.out, err = inflate.NewReader(buf)
 	case isZstd(head):
 		d.format = "zstd"
 		d.out, err = newZstdReader(buf)
