@@ -66,30 +66,11 @@ relocate() {
   chmod 755 "$out/lib/ld-linux-x86-64.so.2"
 }
 
-# use_prebuilt_renderer OUT FINAL: Stardoc's renderer is a java_binary, which would need a Java toolchain; here it is a
-# script that runs its prebuilt jar.
-use_prebuilt_renderer() {
-  local dir=$1/base/tools/stardoc/stardoc final=$2
-  sed -i -e '/^java_import(/,/^)/d' -e '/^java_binary(/,/^)/c\
-sh_binary(\
-    name = "renderer",\
-    srcs = ["renderer.sh"],\
-)' "$dir/BUILD"
-  cat >"$dir/renderer.sh" <<A
-#!/bin/sh
-exec "$final/jdk/bin/java" -XX:+UseSerialGC \\
-  -cp "$final/base/tools/stardoc/stardoc/renderer_prebuilt.jar:$final/java/*" \\
-  com.google.devtools.build.stardoc.renderer.RendererMain "\$@"
-A
-  chmod 755 "$dir/renderer.sh"
-}
-
 build() {
   local tmp=$1 final=$2 out=$1/out root=$1/root packages have
   rm -rf "$root"
   apt_init "$tmp/apt" "$suite"
-  packages=$(apt_closure bazel-bootstrap bazel-rules-shell bazel-stardoc patchelf |
-    grep -xE "$keep" | grep -vxE "$drop")
+  packages=$(apt_closure bazel-bootstrap bazel-rules-shell patchelf | grep -xE "$keep" | grep -vxE "$drop")
   # shellcheck disable=SC2086 # a list of names
   apt_unpack "$tmp/debs" "$root" $packages
 
@@ -98,7 +79,6 @@ build() {
   lay_out_java "$root" "$out"
   lay_out_bazel "$root" "$out" "$final"
   relocate "$root" "$out" "$final"
-  use_prebuilt_renderer "$out" "$final"
   have=$(cat "$out/base/build-label.txt")
   [ "$have" = "$bazel_version" ] || die "Debian $suite now has Bazel $have, and this set-up is for $bazel_version"
   : >"$out/env" # go.sh writes the launcher

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # here, cache and bazel_dir are setup.sh's
-# Go, the Bazel rules for it and stand-ins for what they only name, with a registry and an rc file that bring them to
-# Bazel: for machines that reach a Go module proxy and not the Bazel Central Registry. Runs after bazel.sh.
+# Go, the Bazel rules for it and stand-ins for what they only name, with an rc file that brings them to Bazel: for
+# machines that reach a Go module proxy and not the Bazel Central Registry. Runs after bazel.sh.
 go_version=1.25.0 # what rules_go downloads by default
 go_sha256=891083c63e4d7a5020bdaa1911a9c5a1a966b993d9d3c1137d1727be04435e02
 # Newer rules_go wants a bazel_features that Debian lacks; a newer gazelle has a nested module that its zip lacks.
@@ -72,23 +72,10 @@ prebuild_gazelle() {
   grep -q 'get_child("prebuilt")' "$rule" || die "gazelle's go_repository_tools.bzl is not as this set-up knows it"
 }
 
-# register OUT MODULE DIR VERSION...: puts a module into the registry. A flag cannot override a module that only
-# some workspaces have.
-register() {
-  local out=$1 module=$2 dir=$3 v entry
-  shift 3
-  for v; do
-    entry=$out/registry/modules/$module/$v
-    mkdir -p "$entry"
-    sed "0,/version = \"[^\"]*\"/s//version = \"$v\"/" "$dir/MODULE.bazel" >"$entry/MODULE.bazel"
-    printf '{"type":"local_path","path":"%s"}\n' "$dir" >"$entry/source.json"
-  done
-}
-
 # write_rc OUT FINAL CACHE: every module comes from this machine, nothing from a registry.
 write_rc() {
   local out=$1 final=$2 pair m
-  echo "common --registry=file://$final/registry"
+  echo "common --registry=file://$final/registry" # empty
   echo "common --noenable_workspace"
   echo "common --lockfile_mode=off"
   echo "common --disk_cache=$3/disk"
@@ -131,7 +118,6 @@ build() {
   use_own_sdk "$out/modules"
   mv "$out/sdk" "$out/modules/rules_go/sdk"
   echo '{}' >"$out/registry/bazel_registry.json"
-  register "$out" stardoc "$bazel_dir/base/tools/stardoc" 0.8.0 0.8.1
   write_rc "$out" "$final" "$cache" >"$out/bazelrc"
   write_launcher "$final" >"$out/bin/bazel"
   chmod 755 "$out/bin/bazel"

@@ -64,7 +64,7 @@ A
 
 # apt_closure PACKAGE...: the names of the packages and of all that they depend on.
 apt_closure() {
-  apt-get install -y --print-uris "$@" | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p"
+  apt-get install -y --print-uris "$@" | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" || die "apt cannot install $*"
 }
 
 # apt_unpack DEBS DIR PACKAGE...: downloads packages to DEBS (apt checks them, and keeps those that are there) and
