@@ -298,5 +298,5 @@ var golden = []struct {
 	{12, "0845502266e86eb2"},
 	{15, "b8f656c5b55edaf7"},
 	{19, "b6badd8d8f4f6819"},
-	{22, "b4878b4cc5b7b2d6"},
+	{22, "d9c3eca8db1efaa4"},
 }

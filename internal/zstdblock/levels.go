@@ -40,9 +40,9 @@ var optimalLevels = [...]searchParams{
 	{ladder: finest, hops: 16, nice: 128, passes: 1},
 	{ladder: finest, hops: 32, nice: 192, passes: 2},
 	{ladder: finest, hops: 64, nice: 256, passes: 2, exhaust: true},
-	{ladder: finest, hops: 96, nice: 384, passes: 3, exhaust: true},
-	{ladder: finest, hops: 192, nice: 448, passes: 3, exhaust: true},
-	{ladder: finest, hops: 512, nice: 448, passes: 3, exhaust: true},
+	{ladder: finest, hops: 96, nice: 384, passes: 2, exhaust: true},
+	{ladder: finest, hops: 192, nice: 448, passes: 2, exhaust: true},
+	{ladder: finest, hops: 512, nice: 448, passes: 2, exhaust: true},
 }
 
 // newParser returns the parser of a level from MinLevel to MaxLevel.
