@@ -25,6 +25,10 @@ func Main(m *testing.M) {
 
 func withPacker(run func() int) int {
 	if packer = os.Getenv("FLEDGE_PACKER"); packer != "" {
+		// Under Bazel the path is relative to the runfiles' root, and tests begin in their package's folder.
+		if runfiles := os.Getenv("TEST_SRCDIR"); runfiles != "" {
+			packer = filepath.Join(runfiles, os.Getenv("TEST_WORKSPACE"), packer)
+		}
 		if packer, missing = filepath.Abs(packer); missing == nil {
 			return run()
 		}
