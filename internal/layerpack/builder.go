@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"runtime"
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
@@ -20,7 +19,7 @@ import (
 type Options struct {
 	Codec     codec.Spec
 	BlockSize int // uncompressed bytes of a block (codec.CheckBlockSize)
-	Jobs      int // blocks compressed at once; 0 is one a core. It does not change the pack.
+	Jobs      int // blocks compressed at once (codec.Spec.Jobs); 0 is one a core. It does not change the pack.
 	// MaxUnpacked bounds, in bytes, what a layer may unpack to, holes of sparse files included; 0 stands for the
 	// defaults that UnpackLimit and PackTar tell. A Builder does not look at it.
 	MaxUnpacked int64
@@ -63,22 +62,11 @@ func NewBuilder(f *os.File, o Options) (*Builder, error) {
 	if _, err := f.WriteAt([]byte(magic), 0); err != nil {
 		return nil, err
 	}
-	pipe, err := newPipeline(f, int64(len(magic)), o.Codec, o.BlockSize, jobs(o))
+	pipe, err := newPipeline(f, int64(len(magic)), o.Codec, o.BlockSize, o.Codec.Jobs(o.BlockSize, o.Jobs))
 	if err != nil {
 		return nil, err
 	}
 	return &Builder{f: f, o: o, pipe: pipe, small: make([]byte, o.BlockSize)}, nil
-}
-
-// maxInFlight bounds the bytes of the blocks under way, so that a machine with very many cores stays below 300 MB too.
-const maxInFlight = 64 << 20
-
-func jobs(o Options) int {
-	n := o.Jobs
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	return min(n, maxInFlight/(4*o.BlockSize)) // two blocks an encoder, each in two forms
 }
 
 // Add adds an entry. data holds the size bytes of a regular file and is nil for other types; e.Content is ignored.
