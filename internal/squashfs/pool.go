@@ -1,7 +1,6 @@
 package squashfs
 
 import (
-	"runtime"
 	"sync"
 
 	"github.com/fledge-build/fledge/internal/codec"
@@ -27,15 +26,12 @@ type task struct {
 	out *block
 }
 
-// maxJobs bounds the memory of encoders on large machines; more would find little to do in a link.
+// maxJobs is how many find something to do in a link.
 const maxJobs = 16
 
 // newPool starts jobs workers, 0 is one a core, for blocks of at most blockSize bytes. close must be called.
 func newPool(spec codec.Spec, blockSize, jobs int) (*pool, error) {
-	if jobs <= 0 {
-		jobs = runtime.GOMAXPROCS(0)
-	}
-	jobs = min(jobs, maxJobs)
+	jobs = min(spec.Jobs(blockSize, jobs), maxJobs)
 	p := &pool{queue: make(chan task, 2*jobs)}
 	p.raw.New = func() any { b := make([]byte, 0, blockSize); return &b }
 	for range jobs {
