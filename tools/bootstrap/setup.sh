@@ -60,7 +60,7 @@ for name; do
   dir=$cache/$name-$(stamp "$name")
   # The lock is held in a subshell, so that neither it nor its file outlives the part.
   [ -d "$dir" ] || (make "$name" "$dir")
-  : >"$dir/used"
+  { : >"$dir/used"; } 2>/dev/null || true # somebody else's cache folder
   sed 's/^/export /' "$dir/env"
   # shellcheck disable=SC2034 # read by go.sh
   [ "$name" != bazel ] || bazel_dir=$dir
