@@ -139,8 +139,8 @@ type decompressor struct {
 func (d *decompressor) Read(p []byte) (int, error) {
 	n, err := d.out.Read(p)
 	if d.n += int64(n); d.n > d.limit {
-		return 0, fmt.Errorf("unpacks to more than %d bytes from %d; if it is meant to, raise --max-unpacked-size",
-			d.limit, d.in.n)
+		return 0, fmt.Errorf("unpacks to more than %d bytes, which its first %d do already; "+
+			"if it is meant to, raise --max-unpacked-size", d.limit, d.in.n)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = d.explain(err)

@@ -163,7 +163,7 @@ func TestBomb(t *testing.T) {
 	members := slices.Concat(bomb, gz(t, make([]byte, 8<<20)))
 	o.MaxUnpacked = 10 << 20
 	_, err = packLayer(t, o, members)
-	wantError(t, err, `after entry "bomb": unpacks to more than 10485760 bytes from|raise --max-unpacked-size`)
+	wantError(t, err, `after entry "bomb": unpacks to more than 10485760 bytes, which its first|raise --max-unpacked-size`)
 
 	o.MaxUnpacked = 32 << 20
 	if _, err := packLayer(t, o, members); err != nil {
