@@ -25,6 +25,12 @@ func (c *compressionFlags) register(fs *flag.FlagSet) {
 	fs.IntVar(&c.jobs, "jobs", 0, "blocks compressed at once; 0 is one a core; does not change the output")
 }
 
+// maxUnpackedFlag is the flag of the commands that read layers.
+func maxUnpackedFlag(fs *flag.FlagSet) *int64 {
+	return fs.Int64("max-unpacked-size", 0,
+		"`bytes` that a layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
+}
+
 // spec checks the flags.
 func (c *compressionFlags) spec() (codec.Spec, error) {
 	spec, err := codec.ParseSpec(c.name, c.level)

@@ -21,8 +21,7 @@ func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 	comp.register(fs)
 	layer := fs.String("layer", "", "layer `file`: tar, tar+gzip or tar+zstd")
 	digest := fs.String("digest", "", "`sha256:HEX` of the layer file, which is checked")
-	maxUnpacked := fs.Int64("max-unpacked-size", 0,
-		"`bytes` that the layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
+	maxUnpacked := maxUnpackedFlag(fs)
 	out := fs.String("out", "", "`file` to write the layer pack to")
 	if err := parseFlags(fs, args, stderr, "layer", "out"); err != nil {
 		return err

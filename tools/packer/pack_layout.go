@@ -20,8 +20,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	comp.register(fs)
 	layout := fs.String("layout", "", "OCI image layout (`directory` or tar), or tar of docker save")
 	platform := fs.String("platform", "", "`os/architecture` to choose from several images, such as linux/amd64")
-	maxUnpacked := fs.Int64("max-unpacked-size", 0,
-		"`bytes` that a layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
+	maxUnpacked := maxUnpackedFlag(fs)
 	outDir := fs.String("out-dir", "", "empty or new `directory` for the packs 0000.pack, 0001.pack …, base layer first")
 	configOut := fs.String("config-out", "", "`file` to write the image's configuration to")
 	if err := parseFlags(fs, args, stderr, "layout", "out-dir", "config-out"); err != nil {
