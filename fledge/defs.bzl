@@ -1,7 +1,7 @@
 """Fledge's rules: OCI images and your own files as bootable microVM images.
 
 ```starlark
-load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_rootfs")
+load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_initramfs", "fledge_rootfs")
 ```
 
 Images of registries, and the kernel of boot tests, come from the module extension: docs/extension.md.
@@ -9,6 +9,7 @@ Images of registries, and the kernel of boot tests, come from the module extensi
 
 load("//fledge/private:boot_test.bzl", _fledge_boot_test = "fledge_boot_test")
 load("//fledge/private:image_info.bzl", _FledgeImageInfo = "FledgeImageInfo")
+load("//fledge/private:initramfs.bzl", _fledge_initramfs = "fledge_initramfs")
 load("//fledge/private:kernel.bzl", _fledge_kernel = "fledge_kernel")
 load("//fledge/private:kernel_info.bzl", _FledgeKernelInfo = "FledgeKernelInfo")
 load("//fledge/private:layers.bzl", _fledge_layers = "fledge_layers")
@@ -21,6 +22,7 @@ FledgeImageInfo = _FledgeImageInfo
 FledgeKernelInfo = _FledgeKernelInfo
 FledgeLayersInfo = _FledgeLayersInfo
 fledge_boot_test = _fledge_boot_test
+fledge_initramfs = _fledge_initramfs
 fledge_kernel = _fledge_kernel
 fledge_layers = _fledge_layers
 fledge_layout = _fledge_layout

@@ -22,6 +22,15 @@ _BLOCK_SIZES = {
     "1M": 1048576,
 }
 
+_COMPRESSORS = _MAX_LEVEL.keys()
+
+_LEVEL = attr.int(
+    default = 0,
+    doc = "Level of the compressor: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is its default (15 and 9). `xz`, `lz4` " +
+          "and `none` have no levels, and any but 0 is an error. docs/compression.md lists what each costs and gains.",
+    values = range(0, 23),
+)
+
 # Rule and aspect share these names: Bazel then hands the rule's values to the aspect, and layers that several images
 # use with the same values are packed by one action. Values are listed because aspects take only enumerated parameters.
 COMPRESSION_ATTRS = {
@@ -35,22 +44,29 @@ COMPRESSION_ATTRS = {
         default = "zstd",
         doc = "Compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel " +
               "that boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on).",
-        values = _MAX_LEVEL.keys(),
+        values = _COMPRESSORS,
     ),
-    "compression_level": attr.int(
-        default = 0,
-        doc = "Level of the compressor: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is its default (15 and 9). `xz`, " +
-              "`lz4` and `none` have no levels, and any but 0 is an error. docs/compression.md lists what each " +
-              "costs and gains.",
-        values = range(0, 23),
+    "compression_level": _LEVEL,
+    "_pack_for": attr.string(default = "squashfs"),
+}
+
+# The same for an initramfs, which has no blocks.
+INITRAMFS_COMPRESSION_ATTRS = {
+    "compression": attr.string(
+        default = "gzip",
+        doc = "Compressor of the initramfs: `gzip`, `zstd`, `xz`, `lz4` or `none`. The kernel that unpacks it must " +
+              "have it (`CONFIG_RD_GZIP` and so on).",
+        values = _COMPRESSORS,
     ),
+    "compression_level": _LEVEL,
+    "_pack_for": attr.string(default = "initramfs"),
 }
 
 def compression_args(ctx, args):
     """Adds --compression, --level and --block-size to a packer command line.
 
     Args:
-      ctx: context of a rule or aspect that has COMPRESSION_ATTRS.
+      ctx: context of a rule or aspect that has COMPRESSION_ATTRS, or those of an initramfs.
       args: the Args to add to.
     """
     compression, level = ctx.attr.compression, ctx.attr.compression_level
@@ -63,8 +79,21 @@ def compression_args(ctx, args):
         ))
     args.add("--compression", compression)
     args.add("--level", level)
-    args.add("--block-size", _BLOCK_SIZES[ctx.attr.block_size])
+    if ctx.attr._pack_for == "squashfs":
+        args.add("--block-size", _BLOCK_SIZES[ctx.attr.block_size])
+
+def pack_args(ctx, args):
+    """Adds compression_args and what the pack is for to the command line of a command that makes packs.
+
+    Args:
+      ctx: as for compression_args.
+      args: the Args to add to.
+    """
+    compression_args(ctx, args)
+    args.add("--for", ctx.attr._pack_for)
 
 def compression_slug(ctx):
     """Names the compression settings, for the names of intermediate files."""
+    if ctx.attr._pack_for == "initramfs":
+        return "{}{}-initramfs".format(ctx.attr.compression, ctx.attr.compression_level or "")
     return "{}{}-{}".format(ctx.attr.compression, ctx.attr.compression_level or "", ctx.attr.block_size.lower())

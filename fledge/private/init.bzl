@@ -1,4 +1,6 @@
-"""The init of Fledge's initramfs, built for the guest."""
+"""The init of Fledge's initramfs, built for the guest, and the kernel modules that it loads."""
+
+load(":kernel_info.bzl", "FledgeKernelInfo")
 
 def _guest_transition_impl(settings, attr):  # buildifier: disable=unused-variable
     return {
@@ -23,3 +25,23 @@ INIT_ATTRS = {
         cfg = _guest_transition,
     ),
 }
+
+def _dirname(file):
+    return file.dirname
+
+def kernel_modules_args(ctx, args):
+    """Adds --kernel-modules when the attribute kernel is set.
+
+    Args:
+      ctx: context of a rule with the attribute kernel, a FledgeKernelInfo.
+      args: the Args to add to.
+
+    Returns:
+      depset of File: the modules.
+    """
+    if not ctx.attr.kernel:
+        return depset()
+    kernel = ctx.attr.kernel[FledgeKernelInfo]
+    if kernel.modules_root:
+        args.add_all([kernel.modules_root], before_each = "--kernel-modules", map_each = _dirname)
+    return kernel.modules

@@ -15,7 +15,7 @@ MANIFEST_ATTRS = {
     ),
 }
 
-def write_manifest(ctx, config, rootfs, rootfs_digest, initramfs, initramfs_digest):
+def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, rootfs_digest = None, unpacked = None):
     """Registers the action that writes NAME.manifest.json.
 
     It reads the digest files, never the artifacts.
@@ -23,10 +23,11 @@ def write_manifest(ctx, config, rootfs, rootfs_digest, initramfs, initramfs_dige
     Args:
       ctx: context of a rule with MANIFEST_ATTRS and PACKER_ATTR.
       config: File with the image's OCI config, or None.
+      initramfs: File.
+      initramfs_digest: File.
       rootfs: File, or None.
       rootfs_digest: File, or None.
-      initramfs: File, or None.
-      initramfs_digest: File, or None.
+      unpacked: File with the bytes of memory that the initramfs takes unpacked, or None when it is a small one.
 
     Returns:
       File: the manifest.
@@ -43,10 +44,12 @@ def write_manifest(ctx, config, rootfs, rootfs_digest, initramfs, initramfs_dige
         args.add("--rootfs", rootfs.basename)
         args.add("--rootfs-digest", rootfs_digest)
         inputs.append(rootfs_digest)
-    if initramfs:
-        args.add("--initramfs", initramfs.basename)
-        args.add("--initramfs-digest", initramfs_digest)
-        inputs.append(initramfs_digest)
+    args.add("--initramfs", initramfs.basename)
+    args.add("--initramfs-digest", initramfs_digest)
+    inputs.append(initramfs_digest)
+    if unpacked:
+        args.add("--initramfs-unpacked", unpacked)
+        inputs.append(unpacked)
     args.add("--compat", ctx.attr.compat)
     args.add("--out", out)
     ctx.actions.run(

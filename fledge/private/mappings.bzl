@@ -1,6 +1,6 @@
 """Mappings: single files and folders packed as one more layer of an image."""
 
-load(":compression.bzl", "compression_args", "compression_slug")
+load(":compression.bzl", "compression_slug", "pack_args")
 load(":packs.bzl", "PACKER_REQUIREMENTS")
 
 def check_path(label, attribute, path):
@@ -50,11 +50,47 @@ def _destinations(label, target, dest):
         return [(files[0], dest + files[0].basename)]
     return [(files[0], dest.removesuffix("/"))]
 
+MAPPING_ATTRS = {
+    "mappings": attr.label_keyed_string_dict(
+        allow_files = True,
+        doc = """Files of your own: label to absolute path in the image.
+
+- A single file goes to that path, or into it when it ends with `/`.
+- A directory's contents go below it.
+- Several files go below it, under their paths relative to `PACKAGE/NAME/` of the label, else to its package. Of a rule
+with an executable and other files, the executable alone goes.
+
+Mode 0755 for a rule's executable, for what lies below `bin` and `sbin` of `/`, `/usr`, `/usr/local` and `/opt`, and for
+shared objects (`.so`, `.so.1`) below `lib` and `lib64` of `/`, `/usr` and `/usr/local`; else 0644. Owner root, time
+1970. A path below a symlink of the image lands where the guest would see it. A path that is relative or has `..`, or
+two labels for one path, is an error.""",
+    ),
+    "modes": attr.string_dict(
+        doc = "Modes of mapped files that differ from what `mappings` says: absolute path of the file in the image to " +
+              "octal mode, for example `{\"/etc/app/key\": \"0600\"}`. A path that no mapping fills is an error.",
+    ),
+}
+
+def pack_mappings_of(ctx):
+    """Packs what MAPPING_ATTRS say.
+
+    Args:
+      ctx: context of a rule with MAPPING_ATTRS and what pack_mappings needs.
+
+    Returns:
+      list of File: the layer pack, or nothing.
+    """
+    if ctx.attr.mappings:
+        return [pack_mappings(ctx, "mappings", ctx.attr.mappings, ctx.attr.modes)]
+    if ctx.attr.modes:
+        fail("{}: modes sets the modes of mapped files, and there are no mappings".format(ctx.label))
+    return []
+
 def pack_mappings(ctx, name, mappings, modes = {}):
     """Registers the action that packs files as one layer.
 
     Args:
-      ctx: context of a rule with COMPRESSION_ATTRS and PACKER_ATTR.
+      ctx: context of a rule with the compression attributes and PACKER_ATTR.
       name: what the layer is called in the output's name.
       mappings: dict from target to absolute destination.
       modes: dict from absolute path in the image to octal mode.
@@ -91,7 +127,7 @@ def pack_mappings(ctx, name, mappings, modes = {}):
     out = ctx.actions.declare_file("{}.{}.{}.pack".format(ctx.label.name, name, compression_slug(ctx)))
     flags = ctx.actions.args()
     flags.add("pack-files")
-    compression_args(ctx, flags)
+    pack_args(ctx, flags)
     flags.add("--out", out)
     ctx.actions.run(
         mnemonic = "FledgePackFiles",

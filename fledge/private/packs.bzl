@@ -1,6 +1,6 @@
 """Packing the layers of an image: an aspect, so that images which share layers share the actions."""
 
-load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args", "compression_slug")
+load(":compression.bzl", "COMPRESSION_ATTRS", "INITRAMFS_COMPRESSION_ATTRS", "compression_slug", "pack_args")
 load(":packs_info.bzl", "FledgePacksInfo")
 load(":providers.bzl", "FledgeLayersInfo")
 
@@ -22,7 +22,7 @@ def _pack_layer(ctx, name, index, layer):
     args.add("--layer", layer.file)
     if layer.digest:
         args.add("--digest", layer.digest)
-    compression_args(ctx, args)
+    pack_args(ctx, args)
     args.add("--out", out)
     ctx.actions.run(
         mnemonic = "FledgePack",
@@ -73,7 +73,7 @@ def _pack_layout(ctx, target, owner):
     args = ctx.actions.args()
     args.add("pack-layout")
     inputs = layout_inputs(target, args)
-    compression_args(ctx, args)
+    pack_args(ctx, args)
     args.add_all([packs], before_each = "--out-dir", expand_directories = False)
     args.add("--config-out", config)
     ctx.actions.run(
@@ -106,12 +106,20 @@ packs_aspect = aspect(
     provides = [FledgePacksInfo],
 )
 
+initramfs_packs_aspect = aspect(
+    implementation = _packs_aspect_impl,
+    doc = "The same for an initramfs.",
+    attr_aspects = ["base"],
+    attrs = INITRAMFS_COMPRESSION_ATTRS | PACKER_ATTR,
+    provides = [FledgePacksInfo],
+)
+
 def packs_of(ctx, target):
     """Gives the packs of an image that a rule was given.
 
     Args:
-      ctx: context of a rule with COMPRESSION_ATTRS and PACKER_ATTR.
-      target: the image, from an attribute with packs_aspect.
+      ctx: context of a rule with the compression attributes and PACKER_ATTR.
+      target: the image, from an attribute with one of the aspects.
 
     Returns:
       FledgePacksInfo

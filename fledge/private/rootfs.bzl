@@ -2,10 +2,10 @@
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
 load(":image_info.bzl", "FledgeImageInfo")
-load(":init.bzl", "INIT_ATTRS")
+load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
-load(":mappings.bzl", "pack_mappings")
+load(":mappings.bzl", "MAPPING_ATTRS", "pack_mappings", "pack_mappings_of")
 load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "packs_aspect", "packs_of")
 
 _AGENT_PATH = "/bin/kestrel"
@@ -31,9 +31,6 @@ def _link(ctx, packs):
     )
     return image, digest
 
-def _dirname(file):
-    return file.dirname
-
 def _boot_initramfs(ctx):
     out = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz")
     digest = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz.sha256")
@@ -41,13 +38,7 @@ def _boot_initramfs(ctx):
     args.add("boot-initramfs")
     args.add("--init", ctx.file._init)
     args.add("--overlay-size", ctx.attr.overlay_size)
-    inputs = [ctx.file._init]
-    transitive = []
-    if ctx.attr.kernel:
-        kernel = ctx.attr.kernel[FledgeKernelInfo]
-        transitive.append(kernel.modules)
-        if kernel.modules_root:
-            args.add_all([kernel.modules_root], before_each = "--kernel-modules", map_each = _dirname)
+    modules = kernel_modules_args(ctx, args)
     args.add("--out", out)
     args.add("--digest-out", digest)
     ctx.actions.run(
@@ -55,7 +46,7 @@ def _boot_initramfs(ctx):
         progress_message = "Making %{output}",
         executable = ctx.executable._packer,
         arguments = [args],
-        inputs = depset(inputs, transitive = transitive),
+        inputs = depset([ctx.file._init], transitive = [modules]),
         outputs = [out, digest],
     )
     return out, digest
@@ -67,10 +58,7 @@ def _fledge_rootfs_impl(ctx):
         packs, config = list(info.packs), info.config
     if ctx.attr.agent:
         packs.append(pack_mappings(ctx, "agent", {ctx.attr.agent: _AGENT_PATH}))
-    if ctx.attr.mappings:
-        packs.append(pack_mappings(ctx, "mappings", ctx.attr.mappings, ctx.attr.modes))
-    elif ctx.attr.modes:
-        fail("{}: modes sets the modes of mapped files, and there are no mappings".format(ctx.label))
+    packs.extend(pack_mappings_of(ctx))
     if not packs:
         fail("{}: nothing to put into the image: give image, agent or mappings".format(ctx.label))
 
@@ -141,7 +129,7 @@ An image without an executable `/bin/kestrel`, the agent, does not boot, so the 
 | `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
 | `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
 """,
-    attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | {
+    attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
         "agent": attr.label(
             allow_files = True,
             doc = "The agent, put at `/bin/kestrel`: a file, or a rule that makes one. Leave it out when the image " +
@@ -161,25 +149,6 @@ An image without an executable `/bin/kestrel`, the agent, does not boot, so the 
             doc = "The kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, " +
                   "squashfs, overlay) are bundled into the initramfs. Without the attribute none are: the kernel " +
                   "must have all of it built in.",
-        ),
-        "mappings": attr.label_keyed_string_dict(
-            allow_files = True,
-            doc = """Files of your own: label to absolute path in the image.
-
-- A single file goes to that path, or into it when it ends with `/`.
-- A directory's contents go below it.
-- Several files go below it, under their paths relative to `PACKAGE/NAME/` of the label, else to its package. Of a rule
-with an executable and other files, the executable alone goes.
-
-Mode 0755 for a rule's executable, for what lies below `bin` and `sbin` of `/`, `/usr`, `/usr/local` and `/opt`, and for
-shared objects (`.so`, `.so.1`) below `lib` and `lib64` of `/`, `/usr` and `/usr/local`; else 0644. Owner root, time
-1970. A path below a symlink of the image lands where the guest would see it. A path that is relative or has `..`, or
-two labels for one path, is an error.""",
-        ),
-        "modes": attr.string_dict(
-            doc = "Modes of mapped files that differ from what `mappings` says: absolute path of the file in the " +
-                  "image to octal mode, for example `{\"/etc/app/key\": \"0600\"}`. A path that no mapping fills is " +
-                  "an error.",
         ),
         "overlay_size": attr.string(
             default = "1G",

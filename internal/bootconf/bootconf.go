@@ -15,19 +15,28 @@ const (
 	ModulesDir = "fledge/modules"   // the kernel modules, unpacked
 )
 
-// Config is what the builder of an initramfs tells its init.
+// Config is what the builder of an initramfs tells its init. With Exec the initramfs is the whole system and the init
+// becomes that program; without, it boots from the squashfs disk.
 type Config struct {
-	OverlaySize string   // size of the tmpfs that takes writes to the root, as CheckSize accepts it
+	Exec        string   // program to become, as CheckExec accepts it, or ""
+	OverlaySize string   // size of the tmpfs that takes writes to the root, as CheckSize accepts it; "" with Exec
 	Modules     []string // file names in ModulesDir, in the order to load them
 }
 
-// Format renders c: one "key=value" line for the overlay's size and one for each module.
+// Format renders c: one "key=value" line for the program, one for the overlay's size and one for each module.
 func (c Config) Format() []byte {
-	b := append([]byte("overlay_size="), c.OverlaySize...)
-	for _, m := range c.Modules {
-		b = append(append(b, "\nmodule="...), m...)
+	var b []byte
+	line := func(key, value string) {
+		if value != "" {
+			b = append(append(append(append(b, key...), '='), value...), '\n')
+		}
 	}
-	return append(b, '\n')
+	line("exec", c.Exec)
+	line("overlay_size", c.OverlaySize)
+	for _, m := range c.Modules {
+		line("module", m)
+	}
+	return b
 }
 
 // Parse reads what Format wrote.
@@ -35,19 +44,43 @@ func Parse(b []byte) (Config, error) {
 	var c Config
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(b), "\n"), "\n") {
 		key, value, _ := strings.Cut(line, "=")
+		var err error
 		switch key {
+		case "exec":
+			c.Exec, err = value, CheckExec(value)
 		case "overlay_size":
-			c.OverlaySize = value
+			c.OverlaySize, err = value, CheckSize(value)
 		case "module":
 			if value == "" || strings.Contains(value, "/") {
-				return Config{}, errors.New("bad module name in line \"" + line + "\"")
+				err = errors.New("bad module name in line \"" + line + "\"")
 			}
 			c.Modules = append(c.Modules, value)
 		default:
-			return Config{}, errors.New("unknown line \"" + line + "\"")
+			err = errors.New("unknown line \"" + line + "\"")
+		}
+		if err != nil {
+			return Config{}, err
 		}
 	}
-	return c, CheckSize(c.OverlaySize)
+	if c.Exec == "" && c.OverlaySize == "" {
+		return Config{}, errors.New("neither an exec nor an overlay_size line")
+	}
+	return c, nil
+}
+
+// CheckExec tells whether path may be the program to become: absolute, in its shortest form (no "//", "." or "..", no
+// slash at the end), without line breaks and NUL bytes, and not the root directory.
+func CheckExec(path string) error {
+	rest, absolute := strings.CutPrefix(path, "/")
+	if !absolute || strings.ContainsAny(rest, "\n\x00") {
+		return errors.New("exec \"" + path + "\" is not an absolute path such as /bin/kestrel")
+	}
+	for name := range strings.SplitSeq(rest, "/") {
+		if name == "" || name == "." || name == ".." {
+			return errors.New("exec \"" + path + "\" is not the shortest form of a path such as /bin/kestrel")
+		}
+	}
+	return nil
 }
 
 // CheckSize tells whether s is a size for the overlay: a whole number with K, M, G or T (powers of 1024), or with % of

@@ -1,6 +1,7 @@
 package bootconf
 
 import (
+	"path"
 	"strings"
 	"testing"
 
@@ -17,6 +18,10 @@ func TestFormatAndParse(t *testing.T) {
 			Config{OverlaySize: "50%", Modules: []string{"virtio_ring.ko", "virtio-rng.ko"}},
 			"overlay_size=50%\nmodule=virtio_ring.ko\nmodule=virtio-rng.ko\n",
 		},
+		{Config{Exec: "/bin/kestrel"}, "exec=/bin/kestrel\n"},
+		{Config{Exec: "/a=b c/d"}, "exec=/a=b c/d\n"},
+		{Config{Exec: "/init2", OverlaySize: "1G"}, "exec=/init2\noverlay_size=1G\n"},
+		{Config{Exec: "/bin/kestrel", Modules: []string{"virtio.ko"}}, "exec=/bin/kestrel\nmodule=virtio.ko\n"},
 	} {
 		if diff := cmp.Diff(tt.text, string(tt.config.Format())); diff != "" {
 			t.Errorf("Format (-want +got):\n%s", diff)
@@ -37,7 +42,15 @@ func TestParseRefuses(t *testing.T) {
 		"overlay_size=1G\nmodul=x.ko\n":      `unknown line "modul=x.ko"`,
 		"overlay_size=1G\nmodule=../x.ko\n":  "bad module name",
 		"overlay_size=1G\nmodule=\n":         "bad module name",
-		"module=x.ko\n":                      `overlay_size "" is not a size`,
+		"module=x.ko\n":                      "neither an exec nor an overlay_size line",
+		"overlay_size=\n":                    `overlay_size "" is not a size`,
+		"overlay_size=\noverlay_size=1G\n":   `overlay_size "" is not a size`,
+		"exec=/x\noverlay_size=lots\n":       `overlay_size "lots" is not a size`,
+		"exec=bin/kestrel\n":                 `exec "bin/kestrel" is not an absolute path`,
+		"exec=\noverlay_size=1G\n":           `exec "" is not an absolute path`,
+		"exec\n":                             `exec "" is not an absolute path`,
+		"exec=/bin/../x\n":                   "is not the shortest form",
+		"exec=/x\n/y\n":                      `unknown line "/y"`,
 		"overlay_size=lots\nmodule=x.ko\n":   `overlay_size "lots" is not a size`,
 		"overlay_size=1G\n\nmodule=x.ko\n\n": "unknown line",
 	} {
@@ -61,6 +74,49 @@ func TestCheckSize(t *testing.T) {
 			t.Errorf("CheckSize(%q) accepts it", bad)
 		}
 	}
+}
+
+func TestCheckExec(t *testing.T) {
+	for _, good := range []string{"/init2", "/bin/kestrel", "/a/.b/..c/d..", "/with space", "/ü=%"} {
+		if err := CheckExec(good); err != nil {
+			t.Errorf("CheckExec(%q): %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "/", "init", "./init", "bin/init", "//init", "/bin//init", "/bin/", "/.", "/..", "/./init", "/bin/./init",
+		"/bin/../init", "/bin/..", "/bin\n/init", "/init\n", "/init\x00", "\x00",
+	} {
+		if CheckExec(bad) == nil {
+			t.Errorf("CheckExec(%q) accepts it", bad)
+		}
+	}
+}
+
+// FuzzParse holds that whatever Parse accepts has a valid value in every field and comes back the same from Format.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"overlay_size=1G\n", "exec=/bin/kestrel\n", "exec=/i\noverlay_size=50%\nmodule=a.ko\nmodule=b.ko\n", "exec=/a//b\n", "=\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse(text)
+		if err != nil {
+			return
+		}
+		if c.Exec == "" || c.OverlaySize != "" {
+			if err := CheckSize(c.OverlaySize); err != nil {
+				t.Error(err)
+			}
+		}
+		if c.Exec != "" && path.Clean(c.Exec) != c.Exec {
+			t.Errorf("Exec %q, path.Clean makes it %q", c.Exec, path.Clean(c.Exec))
+		}
+		again, err := Parse(c.Format())
+		if diff := cmp.Diff(c, again); diff != "" || err != nil {
+			t.Errorf("%v, Format and Parse (-want +got):\n%s", err, diff)
+		}
+	})
 }
 
 func TestFromCommandLine(t *testing.T) {

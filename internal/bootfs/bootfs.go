@@ -1,5 +1,5 @@
-// Package bootfs makes the small initramfs that boots a squashfs image: the init, its configuration and the kernel
-// modules it loads, as one gzip-compressed cpio archive.
+// Package bootfs puts together what boots an image: the init, its configuration and the kernel modules it loads. For a
+// squashfs image that is a small initramfs, one gzip-compressed cpio archive; for an initramfs image it is a layer.
 package bootfs
 
 import (
@@ -32,6 +32,14 @@ var (
 	useful = []string{"virtio_net", "virtio_console", "virtio_rng"}
 )
 
+// SelectDeviceModules picks the modules for an initramfs image from a kernel: the usual virtio devices, disks too, as far
+// as the kernel has them, and extra. What is built into the kernel is left out.
+func SelectDeviceModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
+	wanted := append(available(kernel, buses), available(kernel, useful)...)
+	wanted = append(wanted, available(kernel, []string{"virtio_blk"})...)
+	return kernel.Resolve(append(wanted, extra...))
+}
+
 // SelectModules picks the modules for a boot initramfs from a kernel: those that booting needs, the usual virtio
 // devices as far as the kernel has them, and extra. What is built into the kernel is left out.
 func SelectModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
@@ -60,7 +68,7 @@ func Write(w io.Writer, o Options) error {
 	if err := bootconf.CheckSize(o.OverlaySize); err != nil {
 		return err
 	}
-	if err := checkPrograms(o); err != nil {
+	if err := checkPrograms(o.Init, o.Modules); err != nil {
 		return err
 	}
 	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
@@ -75,10 +83,7 @@ func Write(w io.Writer, o Options) error {
 }
 
 func writeArchive(w io.Writer, o Options) error {
-	conf := bootconf.Config{OverlaySize: o.OverlaySize}
-	for _, m := range o.Modules {
-		conf.Modules = append(conf.Modules, m.Name+".ko")
-	}
+	conf := bootconf.Config{OverlaySize: o.OverlaySize, Modules: fileNames(o.Modules)}
 	a := archive{w: cpio.NewWriter(w)}
 	for _, dir := range []string{"dev", "proc", "sys", "fledge", bootconf.ModulesDir} {
 		a.add(cpio.Header{Name: dir, Mode: cpio.TypeDir | 0o755}, nil)
@@ -96,6 +101,13 @@ func writeArchive(w io.Writer, o Options) error {
 		return a.err
 	}
 	return a.w.Close()
+}
+
+func fileNames(modules []kmod.Module) (names []string) {
+	for _, m := range modules {
+		names = append(names, m.Name+".ko")
+	}
+	return names
 }
 
 // archive numbers the entries and keeps the first error.
@@ -118,8 +130,8 @@ func (a *archive) add(h cpio.Header, data []byte) {
 
 // checkPrograms finds what the kernel would only tell on the console: an init that needs a loader, or modules for
 // another machine.
-func checkPrograms(o Options) error {
-	f, err := elf.NewFile(bytes.NewReader(o.Init))
+func checkPrograms(init []byte, modules []kmod.Module) error {
+	f, err := elf.NewFile(bytes.NewReader(init))
 	if err != nil {
 		return fmt.Errorf("init: not a Linux program: %w", err)
 	}
@@ -129,7 +141,7 @@ func checkPrograms(o Options) error {
 		}
 	}
 	arch := kmod.ArchOf(f.Machine)
-	for _, m := range o.Modules {
+	for _, m := range modules {
 		if m.Arch != arch {
 			return fmt.Errorf("init is for %s, but module %s is for %s: give the modules of a kernel for %s",
 				arch, m.Name, m.Arch, arch)

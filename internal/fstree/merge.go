@@ -57,13 +57,44 @@ func NewMerger() *Merger {
 // The rules are those of the OCI image specification, layer.md, "Applying Changesets"; where it is silent, the result
 // is what umoci unpack makes. An entry below a symlink of the tree so far lands where the link leads within the root.
 func (m *Merger) AddLayer(name string, entries iter.Seq2[Entry, error]) error {
+	return m.addLayer(name, entries, m.apply)
+}
+
+// AddMissing applies only those entries of a layer whose path names nothing yet. The layer's first entry stands for all
+// of it: where there is something at its path already, nothing of the layer is applied.
+func (m *Merger) AddMissing(name string, entries iter.Seq2[Entry, error]) error {
+	first, skip := true, false
+	return m.addLayer(name, entries, func(e *Entry) error {
+		missing := m.isMissing(e.Path)
+		if first {
+			first, skip = false, !missing
+		}
+		if skip || !missing {
+			return nil
+		}
+		return m.apply(e)
+	})
+}
+
+// isMissing tells whether path names nothing, and something could be put there.
+func (m *Merger) isMissing(path string) bool {
+	parent, name := split(path)
+	w := &m.walk
+	if err := w.follow(m.root, parent); err != nil {
+		return false
+	}
+	dir := w.top()
+	return dir.Type == Directory && (len(w.missing) > 0 || dir.more.children.lookup(name) == nil)
+}
+
+func (m *Merger) addLayer(name string, entries iter.Seq2[Entry, error], apply func(*Entry) error) error {
 	m.layer = m.layers
 	m.layers++
 	m.forgetParent()
 	clear(m.late)
 	for e, err := range entries {
 		if err == nil {
-			err = m.apply(&e)
+			err = apply(&e)
 			if err != nil {
 				err = fmt.Errorf("entry %q: %w", e.Path, err)
 			}

@@ -1,6 +1,9 @@
 package fstree
 
-import "errors"
+import (
+	"errors"
+	"iter"
+)
 
 // ErrEmpty says that no layer left anything below the root.
 var ErrEmpty = errors.New("the image is empty: its layers leave no file or directory")
@@ -40,4 +43,25 @@ func (t *Tree) finish(dir *Node) {
 		}
 		n.Links++
 	}
+}
+
+// All are the names of the tree with their nodes: the root first, as ".", and each directory before its entries, which
+// are sorted bytewise.
+func (t *Tree) All() iter.Seq2[string, *Node] {
+	return func(yield func(string, *Node) bool) {
+		if yield(rootPath, t.Root) {
+			all(t.Root, "", yield)
+		}
+	}
+}
+
+// all goes through what is below dir, whose path and a slash are prefix.
+func all(dir *Node, prefix string, yield func(string, *Node) bool) bool {
+	for _, d := range dir.Children() {
+		path := prefix + d.Name
+		if !yield(path, d.Node) || d.Node.Type == Directory && !all(d.Node, path+"/", yield) {
+			return false
+		}
+	}
+	return true
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
@@ -20,9 +21,6 @@ type Options struct {
 	Codec     codec.Spec
 	BlockSize int // uncompressed bytes of a block (codec.CheckBlockSize)
 	Jobs      int // blocks compressed at once (codec.Spec.Jobs); 0 is one a core. It does not change the pack.
-	// MaxUnpacked bounds, in bytes, what a layer may unpack to, holes of sparse files included; 0 stands for the
-	// defaults that UnpackLimit and PackTar tell. A Builder does not look at it.
-	MaxUnpacked int64
 }
 
 // Stats tell what a pack holds.
@@ -48,8 +46,7 @@ type Builder struct {
 	fragments uint64 // its number
 
 	contents contentTable
-	entries  [][]byte // encoded, in chunks
-	encoder  entryWriter
+	entries  entries.Writer
 	stats    Stats
 	err      error // the first error; it sticks
 }
@@ -78,7 +75,7 @@ func (b *Builder) Add(e fstree.Entry, data io.Reader, size int64) error {
 }
 
 func (b *Builder) add(e fstree.Entry, data io.Reader, size int64) error {
-	if err := checkEntry(e); err != nil {
+	if err := entries.Check(e); err != nil {
 		return err
 	}
 	if b.stats.Entries == math.MaxUint32 {
@@ -98,19 +95,8 @@ func (b *Builder) add(e fstree.Entry, data io.Reader, size int64) error {
 		}
 	}
 	b.stats.Entries++
-	b.addEntry(e)
+	b.entries.Add(e)
 	return b.pipe.err()
-}
-
-// addEntry encodes e into the last chunk.
-func (b *Builder) addEntry(e fstree.Entry) {
-	const chunk = 64 << 10
-	last := len(b.entries) - 1
-	if last < 0 || len(b.entries[last]) > chunk-512 {
-		b.entries = append(b.entries, make([]byte, 0, chunk))
-		last++
-	}
-	b.entries[last] = b.encoder.append(b.entries[last], e)
 }
 
 // addContent stores the data unless it is there, and returns its number.
@@ -221,9 +207,8 @@ func (b *Builder) writeIndex() error {
 		contents:  int64(b.contents.records.n),
 		fragments: int64(b.pipe.fragments.n),
 		blocks:    int64(b.pipe.sizes.n),
-	}
-	for _, chunk := range b.entries {
-		foot.entryBytes += int64(len(chunk))
+
+		entryBytes: b.entries.Size(),
 	}
 	h := sha256.New()
 	out := bufio.NewWriterSize(io.NewOffsetWriter(b.f, b.pipe.pos), 256<<10)
@@ -243,9 +228,7 @@ func (b *Builder) writeIndex() error {
 
 // writeSections writes the sections of the index. Errors stick to w.
 func (b *Builder) writeSections(w io.Writer) {
-	for _, chunk := range b.entries {
-		w.Write(chunk)
-	}
+	io.Copy(w, b.entries.Reader())
 	var buf []byte
 	for r := range b.contents.records.all {
 		buf = r.append(buf[:0])

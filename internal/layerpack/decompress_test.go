@@ -50,9 +50,12 @@ func tarFile(t testing.TB, name string, data []byte) []byte {
 	return slices.Concat(b[:512], data, make([]byte, -len(data)&511), make([]byte, 1024))
 }
 
-func packLayer(t testing.TB, o Options, layer []byte) (Stats, error) {
+// packLayer packs a layer that may unpack to max bytes (0: AddLayer's default).
+func packLayer(t testing.TB, o Options, layer []byte, max int64) (Stats, error) {
 	f := create(t)
-	stats, err := PackLayer(context.Background(), bytes.NewReader(layer), int64(len(layer)), f, o)
+	stats, err := buildWith(f, o, func(b *Builder) error {
+		return AddLayer(context.Background(), b, bytes.NewReader(layer), int64(len(layer)), max)
+	})
 	if err == nil {
 		checkPack(t, open(t, f), stats)
 	}
@@ -62,7 +65,7 @@ func packLayer(t testing.TB, o Options, layer []byte) (Stats, error) {
 func TestPackLayer(t *testing.T) {
 	plain := layerTar(t)
 	skippable := []byte{0x5e, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}
-	want, err := packLayer(t, options(t, "none"), plain)
+	want, err := packLayer(t, options(t, "none"), plain, 0)
 	if err != nil || want.Entries != 2 {
 		t.Fatal(want, err)
 	}
@@ -75,7 +78,7 @@ func TestPackLayer(t *testing.T) {
 		"no entries":          make([]byte, 1024),
 		"no entries, gzip":    gz(t, make([]byte, 10240)),
 	} {
-		got, err := packLayer(t, options(t, "none"), layer)
+		got, err := packLayer(t, options(t, "none"), layer, 0)
 		if strings.HasPrefix(name, "no entries") {
 			if got.Entries != 0 || err != nil {
 				t.Errorf("%s: %+v, error %v", name, got, err)
@@ -120,7 +123,7 @@ func TestPackLayerErrors(t *testing.T) {
 		{"gzip of gzip", "before the first entry: archive/tar: invalid tar header", gz(t, asGzip)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := packLayer(t, options(t, "none"), c.layer)
+			_, err := packLayer(t, options(t, "none"), c.layer, 0)
 			wantError(t, err, c.want)
 		})
 	}
@@ -132,12 +135,12 @@ func TestCutAnywhere(t *testing.T) {
 	plain := tarFile(t, "f", text(1, 600))
 	for name, layer := range map[string][]byte{"gzip": gz(t, plain), "zstd": zst(t, plain)} {
 		for i := range layer {
-			if _, err := packLayer(t, options(t, "none"), layer[:i]); err == nil {
+			if _, err := packLayer(t, options(t, "none"), layer[:i], 0); err == nil {
 				t.Errorf("%s cut at byte %d of %d is accepted", name, i, len(layer))
 			}
 			b := slices.Clone(layer)
 			b[i] ^= 0xff
-			if stats, err := packLayer(t, options(t, "none"), b); err == nil && (name != "gzip" || i >= 10) {
+			if stats, err := packLayer(t, options(t, "none"), b, 0); err == nil && (name != "gzip" || i >= 10) {
 				t.Errorf("%s with byte %d of %d changed is accepted: %+v", name, i, len(layer), stats)
 			}
 		}
@@ -155,18 +158,15 @@ func TestUnpackLimit(t *testing.T) {
 func TestBomb(t *testing.T) {
 	bomb := gz(t, tarFile(t, "bomb", make([]byte, 8<<20)))
 	o := options(t, "none")
-	o.MaxUnpacked = 1 << 20
-	_, err := packLayer(t, o, bomb)
+	_, err := packLayer(t, o, bomb, 1<<20)
 	wantError(t, err, `entry "bomb": the files so far have more than 1048576 bytes`)
 
 	// The same with a header that tells less than comes.
 	members := slices.Concat(bomb, gz(t, make([]byte, 8<<20)))
-	o.MaxUnpacked = 10 << 20
-	_, err = packLayer(t, o, members)
+	_, err = packLayer(t, o, members, 10<<20)
 	wantError(t, err, `after entry "bomb": unpacks to more than 10485760 bytes, which its first|raise --max-unpacked-size`)
 
-	o.MaxUnpacked = 32 << 20
-	if _, err := packLayer(t, o, members); err != nil {
+	if _, err := packLayer(t, o, members, 32<<20); err != nil {
 		t.Error(err)
 	}
 }
@@ -202,11 +202,11 @@ func FuzzPackLayer(f *testing.F) {
 	f.Add(slices.Concat(gz(f, plain[:512]), gz(f, plain[512:])))
 	f.Add(zst(f, plain))
 	o := options(f, "none")
-	o.MaxUnpacked = 1 << 20
 	o.Jobs = 1
+	const max = 1 << 20
 	f.Fuzz(func(t *testing.T, b []byte) {
-		stats, err := packLayer(t, o, b)
-		if err == nil && stats.Unpacked > o.MaxUnpacked {
+		stats, err := packLayer(t, o, b, max)
+		if err == nil && stats.Unpacked > max {
 			t.Errorf("%+v", stats)
 		}
 	})

@@ -73,8 +73,16 @@ func open(t testing.TB, f *os.File) *Reader {
 // packTar packs an archive; without an error it also reads all of the pack.
 func packTar(t testing.TB, o Options, archive []byte) (*Reader, error) {
 	t.Helper()
+	return packTarUpTo(t, o, archive, 0)
+}
+
+// packTarUpTo is packTar for an archive whose files may have max bytes.
+func packTarUpTo(t testing.TB, o Options, archive []byte, max int64) (*Reader, error) {
+	t.Helper()
 	f := create(t)
-	stats, err := PackTar(context.Background(), bytes.NewReader(archive), f, o)
+	stats, err := buildWith(f, o, func(b *Builder) error {
+		return AddTar(context.Background(), b, bytes.NewReader(archive), max)
+	})
 	if err != nil {
 		return nil, err
 	}

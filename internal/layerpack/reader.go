@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
@@ -202,19 +203,13 @@ func (r *Reader) content(rec record) (Content, error) {
 func (r *Reader) Entries() iter.Seq2[fstree.Entry, error] {
 	return func(yield func(fstree.Entry, error) bool) {
 		section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.entryBytes)
-		in := entryReader{r: bufio.NewReaderSize(section, 64<<10), contents: r.foot.contents}
-		for i := range r.foot.entries {
-			e, err := in.next()
+		for e, err := range entries.Read(section, r.foot.entries, r.foot.contents) {
 			if err != nil {
-				yield(fstree.Entry{}, fmt.Errorf("%w: entry %d: %w", errDamaged, i, err))
+				err = fmt.Errorf("%w: %w", errDamaged, err)
+			}
+			if !yield(e, err) {
 				return
 			}
-			if !yield(e, nil) {
-				return
-			}
-		}
-		if _, err := in.r.ReadByte(); err != io.EOF {
-			yield(fstree.Entry{}, fmt.Errorf("%w: more than its %d entries", errDamaged, r.foot.entries))
 		}
 	}
 }

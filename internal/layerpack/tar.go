@@ -7,41 +7,54 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/fledge-build/fledge/internal/fstree"
 )
 
-// PackLayer packs a layer of size bytes, compressed or not (Decompress), into f, which is empty and seekable. Without
-// o.MaxUnpacked, it may decompress to what UnpackLimit says, and its files may have 64 GiB more (holes of sparse
-// files).
-func PackLayer(ctx context.Context, layer io.Reader, size int64, f *os.File, o Options) (Stats, error) {
-	limit := o.MaxUnpacked
+// Adder takes the entries of a layer, in their order. Add's data holds the size bytes of a regular file and is nil for
+// other types; the entry's Content is ignored.
+type Adder interface {
+	Add(e fstree.Entry, data io.Reader, size int64) error
+}
+
+// AddLayer hands the entries of a layer of size bytes, compressed or not (Decompress), to an Adder, up to the first
+// error. More than maxUnpacked bytes of files, holes included, are an error; with 0, the layer may decompress to what
+// UnpackLimit says, and its files may have 64 GiB more (holes of sparse files).
+func AddLayer(ctx context.Context, to Adder, layer io.Reader, size, maxUnpacked int64) error {
+	limit := maxUnpacked
 	if limit == 0 {
 		limit = UnpackLimit(size)
-		o.MaxUnpacked = limit + maxHoles
+		maxUnpacked = limit + maxHoles
 	}
 	archive, err := Decompress(layer, limit)
 	if err != nil {
-		return Stats{}, err
+		return err
 	}
 	defer archive.Close()
-	return PackTar(ctx, archive, f, o)
+	return AddTar(ctx, to, archive, maxUnpacked)
 }
 
-// PackTar packs an uncompressed tar archive into f, which is empty and seekable. It knows v7, ustar, PAX with
-// SCHILY.xattr and LIBARCHIVE.xattr records, GNU with long names, and the sparse files of GNU and PAX. Names must be
-// relative and stay below the root, targets of hard links too; targets of symlinks are kept as they are. More than
-// o.MaxUnpacked bytes of files, unless that is 0, are an error.
+// PackTar packs an uncompressed tar archive into f, which is empty and seekable.
 func PackTar(ctx context.Context, archive io.Reader, f *os.File, o Options) (Stats, error) {
+	return buildWith(f, o, func(b *Builder) error { return AddTar(ctx, b, archive, 0) })
+}
+
+func buildWith(f *os.File, o Options, add func(*Builder) error) (Stats, error) {
 	b, err := NewBuilder(f, o)
 	if err != nil {
 		return Stats{}, err
 	}
-	if err := addTar(ctx, b, archive); err != nil {
+	if err := add(b); err != nil {
 		b.err = err // which tells the place of an error of b's own
 	}
 	return b.Close()
 }
 
-func addTar(ctx context.Context, b *Builder, archive io.Reader) error {
+// AddTar hands the entries of an uncompressed tar archive to an Adder, up to the first error. It knows v7, ustar, PAX
+// with SCHILY.xattr and LIBARCHIVE.xattr records, GNU with long names, and the sparse files of GNU and PAX. Names must be
+// relative and stay below the root, targets of hard links too; targets of symlinks are kept as they are. More than
+// maxUnpacked bytes of files, unless that is 0, are an error.
+func AddTar(ctx context.Context, to Adder, archive io.Reader, maxUnpacked int64) error {
 	in := &tarStream{ctx: ctx, r: archive}
 	t := tar.NewReader(in)
 	place := "before the first entry"
@@ -64,11 +77,11 @@ func addTar(ctx context.Context, b *Builder, archive io.Reader) error {
 		if err != nil {
 			return at(place, err)
 		}
-		if unpacked += h.Size; b.o.MaxUnpacked > 0 && (unpacked < 0 || unpacked > b.o.MaxUnpacked) {
+		if unpacked += h.Size; maxUnpacked > 0 && (unpacked < 0 || unpacked > maxUnpacked) {
 			return at(place, fmt.Errorf("the files so far have more than %d bytes, holes included; "+
-				"if they are meant to, raise --max-unpacked-size", b.o.MaxUnpacked))
+				"if they are meant to, raise --max-unpacked-size", maxUnpacked))
 		}
-		if err := b.Add(e, t, h.Size); err != nil {
+		if err := to.Add(e, t, h.Size); err != nil {
 			return at(place, err)
 		}
 		place = "after " + place

@@ -210,11 +210,10 @@ func TestTarStops(t *testing.T) {
 
 func TestMaxUnpacked(t *testing.T) {
 	o := options(t, "none")
-	o.MaxUnpacked = 10
-	if _, err := packTar(t, o, archive(t, header(0, "12345", ""), header(0, "67890", ""))); err != nil {
+	if _, err := packTarUpTo(t, o, archive(t, header(0, "12345", ""), header(0, "67890", "")), 10); err != nil {
 		t.Error(err)
 	}
-	_, err := packTar(t, o, archive(t, header(0, "12345", ""), header(0, "678901", "")))
+	_, err := packTarUpTo(t, o, archive(t, header(0, "12345", ""), header(0, "678901", "")), 10)
 	wantError(t, err, `entry "678901": the files so far have more than 10 bytes|--max-unpacked-size`)
 }
 
@@ -348,10 +347,9 @@ func FuzzPackTar(f *testing.F) {
 	f.Add(archive(f, header(0, "good", ""), hard, xattr, header(tar.TypeSymlink, "s", "..")))
 	f.Add(archive(f, header(0, "\xff", ""), header(tar.TypeBlock, "b", ""), header(tar.TypeDir, "./", "")))
 	o := options(f, "none")
-	o.MaxUnpacked = 1 << 20
 	o.Jobs = 1
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := packTar(t, o, b); err == nil {
+		if r, err := packTarUpTo(t, o, b, 1<<20); err == nil {
 			r.Close()
 		}
 	})

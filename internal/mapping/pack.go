@@ -33,7 +33,7 @@ type plan struct {
 // Pack adds the files of the mappings to b, in the order of their paths, owned by 0:0 and with time 0. Of folders, only
 // empty ones and those with a mode of their own become entries: others come into being with their files, and where the
 // image has them already they stay as they are.
-func (s *Spec) Pack(ctx context.Context, b *layerpack.Builder) error {
+func (s *Spec) Pack(ctx context.Context, b layerpack.Adder) error {
 	p := plan{s, map[string]node{}}
 	for _, m := range s.Mappings {
 		if err := p.add(m, m.Src, m.Dest, nil); err != nil {
@@ -122,7 +122,7 @@ func (p *plan) check() error {
 	return nil
 }
 
-func (p *plan) pack(ctx context.Context, b *layerpack.Builder, dest string) error {
+func (p *plan) pack(ctx context.Context, b layerpack.Adder, dest string) error {
 	n := p.nodes[dest]
 	e := fstree.Entry{Path: dest, Type: fstree.Regular, Mode: n.mode}
 	if n.dir {

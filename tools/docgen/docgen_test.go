@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 		{"an empty file", "has no docstring", nil},
 		{"a new attribute type", "r.a has a type that docgen does not know: 77",
 			message(1, message(1, "r", 3, message(1, "a", 3, 77)))},
-		{"a function", "does not show yet", message(3, "f")},
+		{"an aspect", "does not show yet", message(4, "f")},
 		{"a length beyond the end", "a part of one", []byte{0x0a, 0x05, 'x'}},
 		{"a group", "a part of one", []byte{0x0b}},
 		{"half a number", "a part of one", []byte{0x08, 0x80}},

@@ -14,7 +14,7 @@ import (
 type module struct {
 	file       string // label, such as //fledge:defs.bzl
 	doc        string
-	rules      []symbol
+	rules      []symbol // and macros that stand for one
 	providers  []symbol
 	extensions []symbol
 }
@@ -59,8 +59,10 @@ func decode(b []byte) (*module, error) {
 			m.file = string(b)
 		case 7:
 			return appendSymbol(&m.extensions, b, extension)
-		case 3, 4, 8, 9:
-			return errors.New("it exports a function, aspect, repository rule or macro, which docgen does not show yet")
+		case 3:
+			return appendFunction(&m.rules, b)
+		case 4, 8, 9:
+			return errors.New("it exports an aspect, repository rule or symbolic macro, which docgen does not show yet")
 		}
 		return nil
 	})
@@ -156,6 +158,51 @@ func appendAttribute(s *symbol, b []byte) error {
 	}
 	s.attributes = append(s.attributes, a)
 	return nil
+}
+
+// appendFunction reads a macro (message StarlarkFunctionInfo). Its parameters keep their order; they have no type.
+func appendFunction(to *[]symbol, b []byte) error {
+	var s symbol
+	err := eachField(b, func(number int, _ uint64, b []byte) error {
+		switch number {
+		case 1:
+			s.name = string(b)
+		case 2:
+			return appendParameter(&s, b)
+		case 3:
+			s.doc = text(b)
+		}
+		return nil
+	})
+	*to = append(*to, s)
+	return err
+}
+
+// appendParameter reads message FunctionParamInfo.
+func appendParameter(s *symbol, b []byte) error {
+	var a attribute
+	const kwargs = 5 // FunctionParamRole PARAM_ROLE_KWARGS
+	err := eachField(b, func(number int, value uint64, b []byte) error {
+		switch number {
+		case 1:
+			a.name = string(b)
+		case 2:
+			a.doc = text(b)
+		case 3:
+			a.defaultValue = text(b)
+		case 4:
+			a.required = value != 0
+		case 5:
+			if value == kwargs {
+				a.name, a.defaultValue = "**"+a.name, "None"
+			}
+		}
+		return nil
+	})
+	if a.name != "name" {
+		s.attributes = append(s.attributes, a)
+	}
+	return err
 }
 
 func appendProviders(to *[]string, b []byte) error {

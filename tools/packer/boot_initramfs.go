@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/cli"
-	"github.com/fledge-build/fledge/internal/kmod"
 )
 
 type bootInitramfsFlags struct {
-	init, overlaySize, kernelModules, out, digestOut string
-	modules                                          []string
+	init, overlaySize, out, digestOut string
+	kernel                            kernelFlags
 }
 
 func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error {
@@ -28,7 +26,7 @@ func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	modules, err := bootModules(o)
+	modules, err := o.kernel.modules(bootfs.SelectModules)
 	if err != nil {
 		return err
 	}
@@ -50,40 +48,19 @@ func parseBootInitramfs(args []string, stderr io.Writer) (o bootInitramfsFlags, 
 	fs := flag.NewFlagSet("packer boot-initramfs", flag.ContinueOnError)
 	fs.StringVar(&o.init, "init", "", "static `program` that becomes /init")
 	fs.StringVar(&o.overlaySize, "overlay-size", "1G", "`size` of the tmpfs for writes to the root: 512M, 1G, 50%")
-	fs.StringVar(&o.kernelModules, "kernel-modules", "",
-		"the kernel's lib/modules/RELEASE, a `folder` or a tar; without it the kernel must have its drivers built in")
-	fs.Func("module", "further kernel module to load, by `name`; may be repeated", func(s string) error {
-		o.modules = append(o.modules, s)
-		return nil
-	})
+	o.kernel.register(fs)
 	fs.StringVar(&o.out, "out", "", "the initramfs to write, a `file`")
 	fs.StringVar(&o.digestOut, "digest-out", "", "`file` for the initramfs's digest")
 	if err := parseFlags(fs, args, stderr, "init", "out"); err != nil {
 		return o, err
 	}
-	if o.kernelModules == "" && len(o.modules) > 0 {
-		return o, cli.Usagef("--module %s needs --kernel-modules, the kernel to take it from", strings.Join(o.modules, ", "))
+	if err := o.kernel.check(); err != nil {
+		return o, err
 	}
 	if err := bootconf.CheckSize(o.overlaySize); err != nil {
 		return o, cli.Usagef("--overlay-size: %v", err)
 	}
 	return o, nil
-}
-
-// bootModules are the modules of the given kernel; never those of the one that runs here.
-func bootModules(o bootInitramfsFlags) ([]kmod.Module, error) {
-	if o.kernelModules == "" {
-		return nil, nil
-	}
-	kernel, err := kmod.Open(o.kernelModules)
-	if err != nil {
-		return nil, err
-	}
-	modules, err := bootfs.SelectModules(kernel, o.modules)
-	if closeErr := kernel.Close(); err == nil {
-		err = closeErr
-	}
-	return modules, err
 }
 
 // byteCount counts what is written to it.

@@ -28,9 +28,12 @@ var commands = []command{
 	{"pack", "pack one OCI layer (tar, tar+gzip, tar+zstd) into a layer pack", runPack},
 	{"pack-files", "pack single files with given destinations into a layer pack", runPackFiles},
 	{"pack-layout", "pack every layer of an OCI layout, or of an OCI or docker-save tar", runPackLayout},
+	{"pack-init", "pack the init of an initramfs with its kernel modules", runPackInit},
+	{"pack-busybox", "pack busybox and links to its applets for an initramfs", runPackBusybox},
 	{"split-layout", "copy the layers of an OCI layout, or of such a tar, to files of their own", runSplitLayout},
 	{"rootfs", "link layer packs into a squashfs image", runRootfs},
 	{"boot-initramfs", "make the small initramfs that boots a squashfs image", runBootInitramfs},
+	{"initramfs", "link layer packs, made --for initramfs, into an initramfs", runInitramfs},
 	{"manifest", "turn manifest.toml and the image's config into manifest.json", runManifest},
 }
 

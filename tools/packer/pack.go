@@ -17,8 +17,8 @@ import (
 
 func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer pack", flag.ContinueOnError)
-	var comp compressionFlags
-	comp.register(fs)
+	var flags packFlags
+	flags.register(fs)
 	layer := fs.String("layer", "", "layer `file`: tar, tar+gzip or tar+zstd")
 	digest := fs.String("digest", "", "`sha256:HEX` of the layer file, which is checked")
 	maxUnpacked := maxUnpackedFlag(fs)
@@ -26,7 +26,7 @@ func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "layer", "out"); err != nil {
 		return err
 	}
-	spec, err := comp.spec()
+	maker, err := flags.maker()
 	if err != nil {
 		return err
 	}
@@ -34,9 +34,10 @@ func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 		return cli.Usagef("--digest %q: give sha256: and 64 lower case hex digits", *digest)
 	}
 	return cli.WriteFile(*out, func(f *os.File) error {
-		return packLayer(ctx, *layer, *digest, f, layerpack.Options{
-			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, MaxUnpacked: *maxUnpacked,
+		_, err := maker.write(f, func(to layerpack.Adder) error {
+			return addLayer(ctx, to, *layer, *digest, *maxUnpacked)
 		})
+		return err
 	})
 }
 
@@ -46,8 +47,8 @@ func isDigest(s string) bool {
 	return ok && err == nil && len(b) == sha256.Size && digits == strings.ToLower(digits)
 }
 
-// packLayer packs the layer file at path into f. A digest that is not empty must be that of the file.
-func packLayer(ctx context.Context, path, digest string, f *os.File, o layerpack.Options) error {
+// addLayer adds the entries of the layer file at path. A digest that is not empty must be that of the file.
+func addLayer(ctx context.Context, to layerpack.Adder, path, digest string, maxUnpacked int64) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
@@ -59,11 +60,11 @@ func packLayer(ctx context.Context, path, digest string, f *os.File, o layerpack
 	}
 	name := "layer " + path
 	if digest == "" {
-		_, err = layerpack.PackLayer(ctx, in, info.Size(), f, o)
+		err = layerpack.AddLayer(ctx, to, in, info.Size(), maxUnpacked)
 	} else {
 		name = fmt.Sprintf("layer %s (%s)", digest, path)
 		h := sha256.New()
-		_, err = layerpack.PackLayer(ctx, io.TeeReader(in, h), info.Size(), f, o)
+		err = layerpack.AddLayer(ctx, to, io.TeeReader(in, h), info.Size(), maxUnpacked)
 		if wrong := checkDigest(ctx, in, h, digest); wrong != nil {
 			err = wrong // it explains any other error
 		}

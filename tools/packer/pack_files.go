@@ -14,15 +14,15 @@ import (
 
 func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer pack-files", flag.ContinueOnError)
-	var comp compressionFlags
-	comp.register(fs)
+	var flags packFlags
+	flags.register(fs)
 	specPath := fs.String("spec", "", "`file` with one JSON object a line: src, dest and, as needed, executable and mode; "+
 		"or path and mode for a file in a folder that is a src")
 	out := fs.String("out", "", "`file` to write the layer pack to")
 	if err := parseFlags(fs, args, stderr, "spec", "out"); err != nil {
 		return err
 	}
-	codec, err := comp.spec()
+	maker, err := flags.maker()
 	if err != nil {
 		return err
 	}
@@ -31,14 +31,7 @@ func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("%s: %w", *specPath, err)
 	}
 	return cli.WriteFile(*out, func(f *os.File) error {
-		b, err := layerpack.NewBuilder(f, layerpack.Options{Codec: codec, BlockSize: comp.blockSize, Jobs: comp.jobs})
-		if err != nil {
-			return err
-		}
-		err = spec.Pack(ctx, b)
-		if _, closeErr := b.Close(); err == nil {
-			err = closeErr
-		}
+		_, err := maker.write(f, func(to layerpack.Adder) error { return spec.Pack(ctx, to) })
 		return err
 	})
 }

@@ -16,8 +16,8 @@ import (
 
 func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer pack-layout", flag.ContinueOnError)
-	var comp compressionFlags
-	comp.register(fs)
+	var flags packFlags
+	flags.register(fs)
 	layout := fs.String("layout", "", "OCI image layout (`directory` or tar), or tar of docker save")
 	platform := fs.String("platform", "", "`os/architecture` to choose from several images, such as linux/amd64")
 	maxUnpacked := maxUnpackedFlag(fs)
@@ -26,7 +26,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "layout", "out-dir", "config-out"); err != nil {
 		return err
 	}
-	spec, err := comp.spec()
+	maker, err := flags.maker()
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	o := layerpack.Options{Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, MaxUnpacked: *maxUnpacked}
-	if err := packLayers(ctx, image.Layers(), temp, o); err != nil {
+	if err := packLayers(ctx, image.Layers(), temp, maker, *maxUnpacked); err != nil {
 		return fmt.Errorf("image %s: %w", *layout, err)
 	}
 	config, _ := image.Config()
@@ -56,12 +55,16 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 }
 
 // packLayers writes a pack for each layer to dir.
-func packLayers(ctx context.Context, layers []ocilayout.Layer, dir string, o layerpack.Options) error {
+func packLayers(
+	ctx context.Context, layers []ocilayout.Layer, dir string, maker packMaker, maxUnpacked int64,
+) error {
 	var entries int64
 	for i, layer := range layers {
 		err := cli.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.pack", i)), func(f *os.File) error {
-			stats, err := packStoredLayer(ctx, layer, f, o)
-			entries += stats.Entries
+			n, err := maker.write(f, func(to layerpack.Adder) error {
+				return addStoredLayer(ctx, to, layer, maxUnpacked)
+			})
+			entries += n
 			return err
 		})
 		if err != nil {
@@ -74,24 +77,23 @@ func packLayers(ctx context.Context, layers []ocilayout.Layer, dir string, o lay
 	return nil
 }
 
-func packStoredLayer(ctx context.Context, l ocilayout.Layer, f *os.File, o layerpack.Options) (layerpack.Stats, error) {
+func addStoredLayer(ctx context.Context, to layerpack.Adder, l ocilayout.Layer, maxUnpacked int64) error {
 	in, err := l.Open()
 	if err != nil {
-		return layerpack.Stats{}, err
+		return err
 	}
 	defer in.Close()
-	stats, err := layerpack.PackLayer(ctx, in, l.Size, f, o)
-	if err != nil {
+	if err = layerpack.AddLayer(ctx, to, in, l.Size, maxUnpacked); err != nil {
 		err = fmt.Errorf("layer %s: %w", l.Digest, err)
 	}
 	if ctx.Err() != nil {
-		return stats, ctx.Err()
+		return ctx.Err()
 	}
 	// Only the end of the layer tells whether its digest is right; a wrong one explains any other error.
 	if _, wrong := io.Copy(io.Discard, in); wrong != nil {
 		err = wrong
 	}
-	return stats, err
+	return err
 }
 
 // moveInto moves the files of temp to dir, which must be empty, or is made. On an error, dir stays as it was.

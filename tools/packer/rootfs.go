@@ -5,10 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/fstree"
@@ -44,11 +42,11 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 		return cli.Usagef("--pack is required")
 	}
 	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
-	packs, err := openPacks(paths)
+	packs, err := openAll(paths, layerpack.Open)
+	defer closePacks(packs)
 	if err != nil {
 		return err
 	}
-	defer closePacks(packs)
 	var stats squashfs.Stats
 	digest, err := writeWithDigest(*out, *digestOut, func(w io.Writer) (err error) {
 		stats, err = linkRootfs(ctx, w, packs, required, squashfs.Options{
@@ -77,56 +75,10 @@ func linkRootfs(
 	if err != nil {
 		return squashfs.Stats{}, err
 	}
-	for _, path := range required {
-		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
-			return squashfs.Stats{}, fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
-				"add it to a layer or a mapping (attribute agent for /bin/kestrel)", path)
-		}
+	if err := checkRequired(tree, required); err != nil {
+		return squashfs.Stats{}, err
 	}
 	return squashfs.Link(ctx, w, tree, packs, o)
-}
-
-// openPacks opens the packs at paths; a folder stands for the packs in it.
-func openPacks(paths []string) (packs []*layerpack.Reader, err error) {
-	defer func() {
-		if err != nil {
-			closePacks(packs)
-		}
-	}()
-	for _, path := range paths {
-		files := []string{path}
-		if info, err := os.Stat(path); err != nil {
-			return packs, err
-		} else if info.IsDir() {
-			if files, err = packsIn(path); err != nil {
-				return packs, err
-			}
-		}
-		for _, file := range files {
-			p, err := layerpack.Open(file)
-			if err != nil {
-				return packs, err
-			}
-			packs = append(packs, p)
-		}
-	}
-	return packs, nil
-}
-
-func packsIn(dir string) (files []string, err error) {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range list {
-		if strings.HasSuffix(e.Name(), ".pack") {
-			files = append(files, filepath.Join(dir, e.Name()))
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("the folder %s has no layer pack (*.pack)", dir)
-	}
-	return files, nil
 }
 
 func closePacks(packs []*layerpack.Reader) {

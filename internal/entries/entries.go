@@ -1,10 +1,14 @@
-package layerpack
+// Package entries encodes the entries of a layer for the index of a pack, and checks those that come from outside.
+package entries
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"strings"
 
@@ -19,10 +23,43 @@ const (
 	maxXattrBytes = 4 << 20  // names and values of one entry
 )
 
-// entryWriter encodes entries. A path is written as the number of bytes it shares with the one before and the rest.
-type entryWriter struct{ last string }
+// Writer encodes entries. A path is written as the number of bytes it shares with the one before and the rest.
+type Writer struct {
+	chunks [][]byte
+	last   string
+}
 
-func (w *entryWriter) append(b []byte, e fstree.Entry) []byte {
+// chunkSize is how much is allocated at a time, so that the list grows without being copied.
+const chunkSize = 64 << 10
+
+// Add encodes e into the last chunk.
+func (w *Writer) Add(e fstree.Entry) {
+	last := len(w.chunks) - 1
+	if last < 0 || len(w.chunks[last]) > chunkSize-512 {
+		w.chunks = append(w.chunks, make([]byte, 0, chunkSize))
+		last++
+	}
+	w.chunks[last] = w.append(w.chunks[last], e)
+}
+
+// Size is the length of what was encoded, in bytes.
+func (w *Writer) Size() (n int64) {
+	for _, chunk := range w.chunks {
+		n += int64(len(chunk))
+	}
+	return n
+}
+
+// Reader gives what was encoded so far.
+func (w *Writer) Reader() io.Reader {
+	parts := make([]io.Reader, len(w.chunks))
+	for i, chunk := range w.chunks {
+		parts[i] = bytes.NewReader(chunk)
+	}
+	return io.MultiReader(parts...)
+}
+
+func (w *Writer) append(b []byte, e fstree.Entry) []byte {
 	shared := 0
 	for shared < min(len(w.last), len(e.Path)) && w.last[shared] == e.Path[shared] {
 		shared++
@@ -56,21 +93,36 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// byteReader is what entryReader reads from.
-type byteReader interface {
-	io.Reader
-	io.ByteReader
-}
-
-// entryReader decodes entries. The first error sticks.
-type entryReader struct {
-	r        byteReader
+// reader decodes entries. The first error sticks.
+type reader struct {
+	r        *bufio.Reader
 	contents int64 // how many contents the pack has
 	last     string
 	err      error
 }
 
-func (r *entryReader) next() (fstree.Entry, error) {
+// Read decodes the entries that a Writer encoded into section: count of them, with contents below contents. It ends
+// with the first error, which says that the index is not what was written.
+func Read(section io.Reader, count, contents int64) iter.Seq2[fstree.Entry, error] {
+	return func(yield func(fstree.Entry, error) bool) {
+		in := reader{r: bufio.NewReaderSize(section, 64<<10), contents: contents}
+		for i := range count {
+			e, err := in.next()
+			if err != nil {
+				yield(fstree.Entry{}, fmt.Errorf("entry %d: %w", i, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if _, err := in.r.ReadByte(); err != io.EOF {
+			yield(fstree.Entry{}, fmt.Errorf("more than its %d entries", count))
+		}
+	}
+}
+
+func (r *reader) next() (fstree.Entry, error) {
 	e := fstree.Entry{Type: fstree.Type(r.uint(uint64(fstree.Socket))), Content: fstree.NoContent}
 	shared := r.uint(uint64(len(r.last)))
 	e.Path = r.last[:shared] + r.string()
@@ -92,13 +144,13 @@ func (r *entryReader) next() (fstree.Entry, error) {
 	}
 	e.Xattrs = r.xattrs()
 	if r.err == nil {
-		r.fail(checkEntry(e))
+		r.fail(Check(e))
 	}
 	r.last = e.Path
 	return e, r.err
 }
 
-func (r *entryReader) xattrs() []fstree.Xattr {
+func (r *reader) xattrs() []fstree.Xattr {
 	var list []fstree.Xattr
 	for n := r.uint(maxXattrs); n > 0 && r.err == nil; n-- {
 		list = append(list, fstree.Xattr{Name: r.string(), Value: []byte(r.string())})
@@ -106,14 +158,14 @@ func (r *entryReader) xattrs() []fstree.Xattr {
 	return list
 }
 
-func (r *entryReader) fail(err error) {
+func (r *reader) fail(err error) {
 	if r.err == nil && err != nil {
 		r.err = err
 	}
 }
 
 // uint is the next number, which may be at most limit.
-func (r *entryReader) uint(limit uint64) uint64 {
+func (r *reader) uint(limit uint64) uint64 {
 	if r.err != nil {
 		return 0
 	}
@@ -128,7 +180,7 @@ func (r *entryReader) uint(limit uint64) uint64 {
 	return v
 }
 
-func (r *entryReader) int() int64 {
+func (r *reader) int() int64 {
 	if r.err != nil {
 		return 0
 	}
@@ -137,7 +189,7 @@ func (r *entryReader) int() int64 {
 	return v
 }
 
-func (r *entryReader) string() string {
+func (r *reader) string() string {
 	n := r.uint(maxString)
 	if r.err != nil {
 		return ""
@@ -148,9 +200,9 @@ func (r *entryReader) string() string {
 	return string(b)
 }
 
-// checkEntry tells whether e is an entry as package fstree defines it, so that neither a hostile layer nor a broken
+// Check tells whether e is an entry as package fstree defines it, so that neither a hostile layer nor a broken
 // pack hands a bad one on.
-func checkEntry(e fstree.Entry) error {
+func Check(e fstree.Entry) error {
 	if err := checkPath(e.Path); err != nil {
 		return err
 	}

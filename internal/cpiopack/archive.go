@@ -1,0 +1,137 @@
+package cpiopack
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math"
+
+	reader "github.com/cavaliergopher/cpio"
+
+	"github.com/fledge-build/fledge/internal/cpio"
+	"github.com/fledge-build/fledge/internal/fstree"
+)
+
+// MaxFileSize is the largest file that cpio's newc format holds, in bytes.
+const MaxFileSize = math.MaxUint32
+
+// file is a regular file on its way into a segment.
+type file struct {
+	content  uint32
+	names    []string // sorted; more than one are hard links of each other
+	mode     uint16
+	uid, gid uint32
+	modTime  uint32
+	size     int64
+}
+
+// write adds f to an archive whose last inode number is inode. The data goes with the first name.
+func (f *file) write(w *cpio.Writer, inode uint32, data io.Reader) error {
+	for i, name := range f.names {
+		h := cpio.Header{
+			Name: name, Mode: cpio.TypeRegular | uint32(f.mode), Inode: inode + 1, UID: f.uid, GID: f.gid,
+			Links: uint32(len(f.names)), ModTime: f.modTime,
+		}
+		if i == 0 {
+			h.Size = f.size
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			return err
+		}
+		if i > 0 {
+			continue
+		}
+		switch n, err := io.CopyN(w, data, f.size); {
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		case n != f.size:
+			return io.ErrUnexpectedEOF
+		}
+	}
+	return nil
+}
+
+// ClampTime is the nearest time to t, in seconds since 1970, that newc can hold.
+func ClampTime(t int64) (clamped uint32, exact bool) {
+	clamped = uint32(max(0, min(t, math.MaxUint32)))
+	return clamped, int64(clamped) == t
+}
+
+// gathered is a segment in memory.
+type gathered struct {
+	first, count uint32 // as in Segment
+	files        []file
+	data         []byte
+	size         int // bytes of the archive, about
+}
+
+// perFile is about what a file takes in an archive besides its data, in bytes.
+const perFile = 192
+
+func (g *gathered) add(e fstree.Entry, data []byte) {
+	g.files = append(g.files, newFile(e, int64(len(data))))
+	g.data = append(g.data, data...)
+	g.size += len(data) + perFile
+}
+
+func newFile(e fstree.Entry, size int64) file {
+	modTime, _ := ClampTime(e.ModTime)
+	return file{
+		content: e.Content, names: []string{e.Path},
+		mode: e.Mode, uid: e.UID, gid: e.GID, modTime: modTime, size: size,
+	}
+}
+
+func hashNames(files []file) [sha256.Size]byte {
+	var h NamesHash
+	for i := range files {
+		h.Add(files[i].names)
+	}
+	return h.Sum()
+}
+
+// write writes the archive.
+func (g *gathered) write(w io.Writer) error {
+	archive := cpio.NewWriter(w)
+	data := bytes.NewReader(g.data)
+	for i := range g.files {
+		if err := g.files[i].write(archive, uint32(i), data); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
+
+// rename writes the archive in from anew to w: its i-th file with data gets the names that names gives for i, sorted;
+// one without names is left out.
+func rename(w io.Writer, from io.Reader, names func(i int) []string) error {
+	in := reader.NewReader(from)
+	out := cpio.NewWriter(w)
+	inode := uint32(0)
+	for i := 0; ; {
+		h, err := in.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return out.Close()
+		case err != nil:
+			return err
+		case h.Size == 0: // a further name
+			continue
+		}
+		f := file{
+			names: names(i), mode: uint16(h.Mode) & 0o7777, uid: uint32(h.Uid), gid: uint32(h.Guid),
+			modTime: uint32(h.ModTime.Unix()), size: h.Size,
+		}
+		i++
+		if len(f.names) == 0 {
+			continue
+		}
+		if err := f.write(out, inode, in); err != nil {
+			return err
+		}
+		inode++
+	}
+}

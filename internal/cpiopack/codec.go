@@ -1,0 +1,213 @@
+package cpiopack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz"
+
+	"github.com/fledge-build/fledge/internal/codec"
+)
+
+// Uncompressed bytes of file data that a segment gathers, by compressor. A smaller segment is less to compress again
+// when a later layer hides one of its files; the window of gzip is so small that it loses next to nothing, the others
+// find more in a larger one.
+const (
+	smallSegment = 1 << 20
+	largeSegment = 4 << 20
+)
+
+// segmentSize is the size of the segments made with spec.
+func segmentSize(spec codec.Spec) int {
+	switch spec.Name {
+	case "zstd", "lz4":
+		return largeSegment
+	}
+	return smallSegment
+}
+
+// LZ4Magic begins a stream of lz4 blocks in the legacy format, the only one that the kernel reads (lz4_Frame_format.md,
+// "Legacy frame"). Segments have no magic of their own: the kernel takes all that follows one for blocks.
+const LZ4Magic = "\x02\x21\x4c\x18"
+
+// lz4Block is how much a block of the legacy format holds, in bytes; the format allows 8 MiB.
+const lz4Block = largeSegment
+
+// memoryBudget bounds, in bytes, what all encoders at work and their segments may take.
+const memoryBudget = 100 << 20
+
+// jobsFor is how many segments to compress at once when want are asked for; 0 is one a core.
+func jobsFor(spec codec.Spec, want int) int {
+	if want <= 0 {
+		want = runtime.GOMAXPROCS(0)
+	}
+	each := 4 << 20
+	switch {
+	case spec.Name == "zstd" && spec.Level >= 10:
+		each = 40 << 20
+	case spec.Name == "zstd":
+		each = 24 << 20
+	case spec.Name == "xz":
+		each = 32 << 20
+	}
+	return max(1, min(want, memoryBudget/(each+3*segmentSize(spec))))
+}
+
+// Encoder compresses segments, one after the other. It is not safe for concurrent use. What it puts out depends on its
+// Spec and the data alone.
+type Encoder struct {
+	spec codec.Spec
+	gzip *gzip.Writer
+	zstd *zstd.Encoder
+}
+
+// NewEncoder makes an encoder.
+func NewEncoder(spec codec.Spec) *Encoder { return &Encoder{spec: spec} }
+
+// Compress writes the compressed form of what write puts out to w.
+func (e *Encoder) Compress(w io.Writer, write func(io.Writer) error) error {
+	z, err := e.writer(w)
+	if err != nil {
+		return err
+	}
+	if err := write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+func (e *Encoder) writer(w io.Writer) (io.WriteCloser, error) {
+	switch e.spec.Name {
+	case "gzip":
+		if e.gzip == nil {
+			z, err := gzip.NewWriterLevel(w, e.spec.Level)
+			if err != nil {
+				return nil, err
+			}
+			e.gzip = z
+		}
+		e.gzip.Reset(w)
+		e.gzip.OS = 255 // unknown; without that the header would tell (RFC 1952, section 2.3.1)
+		return e.gzip, nil
+	case "zstd":
+		if e.zstd == nil {
+			z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(e.spec.Level)),
+				zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(largeSegment), zstd.WithLowerEncoderMem(true))
+			if err != nil {
+				return nil, err
+			}
+			e.zstd = z
+			return z, nil
+		}
+		e.zstd.Reset(w)
+		return e.zstd, nil
+	case "xz":
+		// CRC32 is the only check that the kernel verifies (Documentation/staging/xz.rst).
+		return xz.WriterConfig{DictCap: smallSegment, CheckSum: xz.CRC32}.NewWriter(w)
+	case "lz4":
+		return &lz4Writer{w: w}, nil
+	}
+	return nopCloser{w}, nil
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// lz4Writer writes blocks of the legacy format: each its compressed size and the data.
+type lz4Writer struct {
+	w   io.Writer
+	src []byte
+}
+
+func (z *lz4Writer) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		k := min(len(p), lz4Block-len(z.src))
+		z.src = append(z.src, p[:k]...)
+		n, p = n+k, p[k:]
+		if len(z.src) == lz4Block {
+			if err := z.flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+func (z *lz4Writer) flush() error {
+	if len(z.src) == 0 {
+		return nil
+	}
+	// With less room than that, data that grows is an error for the library.
+	out := make([]byte, 4+lz4.CompressBlockBound(len(z.src)))
+	c := lz4.CompressorHC{Level: lz4.Level9}
+	size, err := c.CompressBlock(z.src, out[4:])
+	if err != nil {
+		return fmt.Errorf("lz4 block: %w", err)
+	}
+	z.src = z.src[:0]
+	binary.LittleEndian.PutUint32(out, uint32(size))
+	_, err = z.w.Write(out[:4+size])
+	return err
+}
+
+func (z *lz4Writer) Close() error { return z.flush() }
+
+// decompress gives what a segment holds. Close must be called.
+func decompress(spec codec.Spec, r io.Reader) (io.ReadCloser, error) {
+	switch spec.Name {
+	case "gzip":
+		return gzip.NewReader(r)
+	case "zstd":
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(largeSegment))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	case "xz":
+		z, err := xz.ReaderConfig{SingleStream: true}.NewReader(r)
+		return io.NopCloser(z), err
+	case "lz4":
+		return io.NopCloser(&lz4Reader{r: r}), nil
+	}
+	return io.NopCloser(r), nil
+}
+
+// lz4Reader reads what lz4Writer wrote.
+type lz4Reader struct {
+	r    io.Reader
+	rest []byte
+}
+
+func (z *lz4Reader) Read(p []byte) (int, error) {
+	if len(z.rest) == 0 {
+		var head [4]byte
+		if _, err := io.ReadFull(z.r, head[:]); err != nil {
+			return 0, err
+		}
+		size := binary.LittleEndian.Uint32(head[:])
+		if size > uint32(lz4.CompressBlockBound(lz4Block)) {
+			return 0, errors.New("lz4 block is too large")
+		}
+		src := make([]byte, size)
+		if _, err := io.ReadFull(z.r, src); err != nil {
+			return 0, io.ErrUnexpectedEOF
+		}
+		out := make([]byte, lz4Block)
+		n, err := lz4.UncompressBlock(src, out)
+		if err != nil {
+			return 0, fmt.Errorf("lz4 block: %w", err)
+		}
+		z.rest = out[:n]
+	}
+	n := copy(p, z.rest)
+	z.rest = z.rest[n:]
+	return n, nil
+}

@@ -1,0 +1,163 @@
+// Package cpiopack defines the pack of an initramfs layer: one OCI layer whose files are already compressed into
+// segments, each a whole cpio archive, with an index of the layer's entries. Linking an initramfs copies the segments and
+// writes only what has no data: directories, symlinks, devices.
+package cpiopack
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/fledge-build/fledge/internal/codec"
+)
+
+// A pack is, with all numbers little endian:
+//
+//	magic      8 bytes
+//	data       compressed segments; there may be gaps
+//	index      the sections below, without gaps
+//	  entries   in layer order (package entries)
+//	  contents  contentSize bytes each
+//	  segments  segmentRecord bytes each
+//	  programs  descriptions of ELF files (package elfinfo), without gaps
+//	footer     footerSize bytes
+//
+// The footer holds what is needed to find the sections, and the SHA-256 of the index and of the footer before it.
+const (
+	magic         = "FLGCPIO\x01" // the last byte is the version
+	contentSize   = 4 + 4 + 4
+	segmentRecord = 8 + 8 + 8 + 4 + 4 + 4 + sha256.Size
+	footerHead    = 4 + 8 + 8 + 4 + 4 + 4 + 4
+	footerSize    = footerHead + sha256.Size + 8
+)
+
+// NoSegment is the Segment of a content without data.
+const NoSegment = ^uint32(0)
+
+// Content is the data of one regular file of a layer.
+type Content struct {
+	Segment uint32 // number of the segment that holds it, or NoSegment
+	Size    uint32 // in bytes
+	program uint32 // 1 and the place of its description among the programs; 0 when it is no ELF file
+}
+
+// Segment is one compressed cpio archive of files, in the order of their contents.
+type Segment struct {
+	Offset   uint64 // in the pack
+	Size     uint64 // in bytes, compressed
+	Unpacked uint64 // in bytes, of the archive
+	First    uint32 // number of its first content
+	Count    uint32 // contents from First on that the segment is about; those of them without data are not in it
+	crc      uint32 // CRC-32C of the compressed bytes
+	// Names stands for the names that the files in it have: see NamesHash.
+	Names [sha256.Size]byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// NamesHash computes a Segment's Names: the names of each content with data, in the order of the contents.
+type NamesHash struct{ buf []byte }
+
+// Add continues with a content that has the given names, sorted bytewise.
+func (h *NamesHash) Add(names []string) {
+	h.buf = binary.AppendUvarint(h.buf, uint64(len(names)))
+	for _, name := range names {
+		h.buf = append(binary.AppendUvarint(h.buf, uint64(len(name))), name...)
+	}
+}
+
+// Sum is the hash; it starts the next one.
+func (h *NamesHash) Sum() [sha256.Size]byte {
+	sum := sha256.Sum256(h.buf)
+	h.buf = h.buf[:0]
+	return sum
+}
+
+func (c Content) append(b []byte) []byte {
+	le := binary.LittleEndian
+	return le.AppendUint32(le.AppendUint32(le.AppendUint32(b, c.Segment), c.Size), c.program)
+}
+
+func decodeContent(b []byte) Content {
+	le := binary.LittleEndian
+	return Content{Segment: le.Uint32(b), Size: le.Uint32(b[4:]), program: le.Uint32(b[8:])}
+}
+
+func (s Segment) append(b []byte) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint64(le.AppendUint64(le.AppendUint64(b, s.Offset), s.Size), s.Unpacked)
+	b = le.AppendUint32(le.AppendUint32(le.AppendUint32(b, s.First), s.Count), s.crc)
+	return append(b, s.Names[:]...)
+}
+
+func decodeSegment(b []byte) Segment {
+	le := binary.LittleEndian
+	s := Segment{
+		Offset: le.Uint64(b), Size: le.Uint64(b[8:]), Unpacked: le.Uint64(b[16:]),
+		First: le.Uint32(b[24:]), Count: le.Uint32(b[28:]), crc: le.Uint32(b[32:]),
+	}
+	copy(s.Names[:], b[36:])
+	return s
+}
+
+// footer is the fixed end of a pack.
+type footer struct {
+	codec      codec.Spec
+	dataEnd    int64 // where the index begins
+	entryBytes int64
+	entries    int64
+	contents   int64
+	segments   int64
+	programs   int64 // bytes
+}
+
+var codecNumbers = []string{"none", "gzip", "xz", "lz4", "zstd"}
+
+// encode is the footer without its hash and magic.
+func (f footer) encode() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 0, footerSize)
+	for i, name := range codecNumbers {
+		if name == f.codec.Name {
+			b = append(b, byte(i), byte(f.codec.Level), 0, 0)
+		}
+	}
+	b = le.AppendUint64(le.AppendUint64(b, uint64(f.dataEnd)), uint64(f.entryBytes))
+	b = le.AppendUint32(le.AppendUint32(b, uint32(f.entries)), uint32(f.contents))
+	return le.AppendUint32(le.AppendUint32(b, uint32(f.segments)), uint32(f.programs))
+}
+
+// decodeFooter reads what encode made and checks it against the size of the pack.
+func decodeFooter(b []byte, fileSize int64) (footer, error) {
+	le := binary.LittleEndian
+	if int(b[0]) >= len(codecNumbers) {
+		return footer{}, fmt.Errorf("unknown compressor number %d", b[0])
+	}
+	spec, err := codec.ParseSpec(codecNumbers[b[0]], int(b[1]))
+	if err != nil {
+		return footer{}, err
+	}
+	f := footer{
+		codec:      spec,
+		dataEnd:    int64(min(le.Uint64(b[4:]), math.MaxInt64)),
+		entryBytes: int64(min(le.Uint64(b[12:]), math.MaxInt64)),
+		entries:    int64(le.Uint32(b[20:])),
+		contents:   int64(le.Uint32(b[24:])),
+		segments:   int64(le.Uint32(b[28:])),
+		programs:   int64(le.Uint32(b[32:])),
+	}
+	if f.dataEnd < int64(len(magic)) || f.dataEnd > fileSize || f.entryBytes > fileSize ||
+		f.end()+footerSize != fileSize {
+		return footer{}, errors.New("sections of the index do not add up to the size of the file")
+	}
+	return f, nil
+}
+
+// The offsets of the sections.
+func (f footer) contentsAt() int64 { return f.dataEnd + f.entryBytes }
+func (f footer) segmentsAt() int64 { return f.contentsAt() + f.contents*contentSize }
+func (f footer) programsAt() int64 { return f.segmentsAt() + f.segments*segmentRecord }
+func (f footer) end() int64        { return f.programsAt() + f.programs }

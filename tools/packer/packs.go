@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fledge-build/fledge/internal/fstree"
+)
+
+// openAll opens the packs at paths; a folder stands for the packs in it. With an error it also returns those that it
+// opened before.
+func openAll[P any](paths []string, open func(string) (P, error)) (packs []P, err error) {
+	for _, path := range paths {
+		files := []string{path}
+		if info, err := os.Stat(path); err != nil {
+			return packs, err
+		} else if info.IsDir() {
+			if files, err = packsIn(path); err != nil {
+				return packs, err
+			}
+		}
+		for _, file := range files {
+			p, err := open(file)
+			if err != nil {
+				return packs, err
+			}
+			packs = append(packs, p)
+		}
+	}
+	return packs, nil
+}
+
+func packsIn(dir string) (files []string, err error) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if strings.HasSuffix(e.Name(), ".pack") {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("the folder %s has no layer pack (*.pack)", dir)
+	}
+	return files, nil
+}
+
+// checkRequired looks for the programs without which an image does not boot.
+func checkRequired(tree *fstree.Tree, paths []string) error {
+	for _, path := range paths {
+		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
+			return fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
+				"add it to a layer or a mapping (attribute agent for /bin/kestrel)", path)
+		}
+	}
+	return nil
+}
