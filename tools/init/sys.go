@@ -16,11 +16,25 @@ type mount struct {
 	data               string
 }
 
-func (m mount) do() error {
+// attempt mounts, and makes the directory to mount on if there is none.
+func (m mount) attempt() error {
 	err := syscall.Mount(m.source, m.target, m.fs, m.flags, m.data)
+	if err == syscall.ENOENT && syscall.Mkdir(m.target, 0o755) == nil {
+		err = syscall.Mount(m.source, m.target, m.fs, m.flags, m.data)
+	}
+	return err
+}
+
+// do mounts as attempt does and explains a failure.
+func (m mount) do() error {
+	err := m.attempt()
 	if err == nil {
 		return nil
 	}
+	return m.explain(err)
+}
+
+func (m mount) explain(err error) error {
 	hint := "the kernel's messages above may tell more"
 	if err == syscall.ENODEV {
 		hint = "the kernel lacks " + m.fs + ": bundle its modules with the image, or use one that has it built in"
