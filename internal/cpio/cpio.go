@@ -78,6 +78,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
+// Flush ends the last entry without a trailer: what follows may be another part of the same archive.
+func (w *Writer) Flush() error { return w.endEntry() }
+
 // Close writes the trailer. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	if err := w.endEntry(); err != nil {

@@ -3,9 +3,11 @@ package cpiopack
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
+	"strings"
 
 	reader "github.com/cavaliergopher/cpio"
 
@@ -26,13 +28,27 @@ type file struct {
 	size     int64
 }
 
-// write adds f to an archive whose last inode number is inode. The data goes with the first name.
-func (f *file) write(w *cpio.Writer, inode uint32, data io.Reader) error {
+// SetInode gives an entry the number that makes its names one inode. Segments are parts of one archive, so the numbers of
+// hard links derive from their names, sorted; nobody compares those of entries with a single name.
+func SetInode(h *cpio.Header, names []string) {
+	h.Links, h.Inode = uint32(len(names)), 1
+	if len(names) < 2 {
+		return
+	}
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	h.Inode = binary.LittleEndian.Uint32(sum[:])
+	// Readers make a device number of these, for which Linux has 12 and 20 bits.
+	h.DevMajor = binary.LittleEndian.Uint32(sum[4:]) >> 20
+	h.DevMinor = binary.LittleEndian.Uint32(sum[8:]) >> 12
+}
+
+// write adds f to an archive. The data goes with the first name.
+func (f *file) write(w *cpio.Writer, data io.Reader) error {
 	for i, name := range f.names {
 		h := cpio.Header{
-			Name: name, Mode: cpio.TypeRegular | uint32(f.mode), Inode: inode + 1, UID: f.uid, GID: f.gid,
-			Links: uint32(len(f.names)), ModTime: f.modTime,
+			Name: name, Mode: cpio.TypeRegular | uint32(f.mode), UID: f.uid, GID: f.gid, ModTime: f.modTime,
 		}
+		SetInode(&h, f.names)
 		if i == 0 {
 			h.Size = f.size
 		}
@@ -93,29 +109,28 @@ func hashNames(files []file) [sha256.Size]byte {
 	return h.Sum()
 }
 
-// write writes the archive.
+// write writes the part of the archive.
 func (g *gathered) write(w io.Writer) error {
 	archive := cpio.NewWriter(w)
 	data := bytes.NewReader(g.data)
 	for i := range g.files {
-		if err := g.files[i].write(archive, uint32(i), data); err != nil {
+		if err := g.files[i].write(archive, data); err != nil {
 			return err
 		}
 	}
-	return archive.Close()
+	return archive.Flush()
 }
 
-// rename writes the archive in from anew to w: its i-th file with data gets the names that names gives for i, sorted;
+// rename writes the part of an archive in from anew to w: its i-th file with data gets the names that names gives for i, sorted;
 // one without names is left out.
 func rename(w io.Writer, from io.Reader, names func(i int) []string) error {
 	in := reader.NewReader(from)
 	out := cpio.NewWriter(w)
-	inode := uint32(0)
 	for i := 0; ; {
 		h, err := in.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return out.Close()
+			return out.Flush()
 		case err != nil:
 			return err
 		case h.Size == 0: // a further name
@@ -129,9 +144,8 @@ func rename(w io.Writer, from io.Reader, names func(i int) []string) error {
 		if len(f.names) == 0 {
 			continue
 		}
-		if err := f.write(out, inode, in); err != nil {
+		if err := f.write(out, in); err != nil {
 			return err
 		}
-		inode++
 	}
 }

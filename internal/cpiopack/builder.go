@@ -196,10 +196,10 @@ func (b *Builder) addLarge(e fstree.Entry, c Content, data io.Reader, size int64
 	b.cur = &gathered{first: seg.First + seg.Count}
 	return b.appendSegment(seg, func(w io.Writer) error {
 		archive := cpio.NewWriter(w)
-		if err := f.write(archive, 0, io.MultiReader(bytes.NewReader(head), data)); err != nil {
+		if err := f.write(archive, io.MultiReader(bytes.NewReader(head), data)); err != nil {
 			return err
 		}
-		return archive.Close()
+		return archive.Flush()
 	})
 }
 

@@ -1,6 +1,9 @@
 // Package cpiopack defines the pack of an initramfs layer: one OCI layer whose files are already compressed into
-// segments, each a whole cpio archive, with an index of the layer's entries. Linking an initramfs copies the segments and
-// writes only what has no data: directories, symlinks, devices.
+// segments, with an index of the layer's entries. Linking an initramfs copies the segments and writes only what has no
+// data: directories, symlinks, devices.
+//
+// A segment is a part of a cpio archive, without a trailer: it begins and ends between two entries, so that segments in any
+// order, unpacked one after the other, make one archive, for the kernel as for cpio and bsdtar.
 package cpiopack
 
 import (
@@ -44,11 +47,11 @@ type Content struct {
 	program uint32 // 1 and the place of its description among the programs; 0 when it is no ELF file
 }
 
-// Segment is one compressed cpio archive of files, in the order of their contents.
+// Segment is one compressed part of a cpio archive, with files in the order of their contents.
 type Segment struct {
 	Offset   uint64 // in the pack
 	Size     uint64 // in bytes, compressed
-	Unpacked uint64 // in bytes, of the archive
+	Unpacked uint64 // in bytes
 	First    uint32 // number of its first content
 	Count    uint32 // contents from First on that the segment is about; those of them without data are not in it
 	crc      uint32 // CRC-32C of the compressed bytes

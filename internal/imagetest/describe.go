@@ -20,6 +20,15 @@ import (
 // attributes.
 func Describe(t testing.TB, dir string) []string {
 	t.Helper()
+	lines, err := Tree(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// Tree is what Describe tells, with or without extended attributes, for who has no test: a guest.
+func Tree(dir string, xattrs bool) ([]string, error) {
 	var lines []string
 	first := map[uint64]string{} // inode to path
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -45,17 +54,16 @@ func Describe(t testing.TB, dir string) []string {
 		if err != nil {
 			return err
 		}
-		attrs, err := Xattrs(path)
-		if err != nil {
-			return err
+		attrs := ""
+		if xattrs {
+			if attrs, err = Xattrs(path); err != nil {
+				return err
+			}
 		}
 		lines = append(lines, strings.TrimRight(line+" "+what+" "+attrs, " "))
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lines
+	return lines, err
 }
 
 // special is what a type has beyond the common fields.

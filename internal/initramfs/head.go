@@ -3,7 +3,6 @@ package initramfs
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	"github.com/fledge-build/fledge/internal/cpio"
@@ -11,7 +10,7 @@ import (
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
-// headSize is about how large an archive of entries without data grows, in bytes.
+// headSize is about how large a segment of entries without data grows, in bytes.
 const headSize = 1 << 20
 
 // record is an entry of the archive that has no data, under all its names.
@@ -20,11 +19,10 @@ type record struct {
 	names []string
 }
 
-// heads lists what has no data, as one archive after the other: all directories before anything else, since the kernel
-// drops an entry without its directory, and the names of a hard link together, since their number means the same inode
-// only within an archive.
+// heads lists what has no data, segment by segment: all directories before anything else, since the kernel drops an entry
+// without its directory.
 func (l *linker) heads() [][]record {
-	var archives [][]record
+	var segments [][]record
 	var last []record
 	size := 0
 	add := func(r record) {
@@ -33,7 +31,7 @@ func (l *linker) heads() [][]record {
 			size += 120 + len(name) + len(r.node.Link())
 		}
 		if size > headSize {
-			archives, last, size = append(archives, last), nil, 0
+			segments, last, size = append(segments, last), nil, 0
 		}
 	}
 	for path, n := range l.tree.All() {
@@ -53,21 +51,21 @@ func (l *linker) heads() [][]record {
 			add(record{n, names})
 		}
 	}
-	return append(archives, last)
+	return append(segments, last)
 }
 
-// writeHead writes an archive of entries without data.
+// writeHead writes a segment of entries without data.
 func writeHead(w io.Writer, records []record) error {
 	archive := cpio.NewWriter(w)
-	for i, r := range records {
+	for _, r := range records {
 		h, err := header(r.node)
 		if err != nil {
 			return fmt.Errorf("%q: %w", r.names[0], err)
 		}
-		h.Inode = uint32(i + 1)
-		h.Links = r.node.Links
-		if r.node.Type == fstree.Symlink {
-			h.Links = 1 // the kernel makes each name a symlink of its own
+		if r.node.Type == fstree.Directory {
+			h.Links, h.Inode = r.node.Links, 1
+		} else {
+			cpiopack.SetInode(&h, r.names)
 		}
 		for _, name := range r.names {
 			h.Name = name
@@ -79,8 +77,11 @@ func writeHead(w io.Writer, records []record) error {
 			}
 		}
 	}
-	return archive.Close()
+	return archive.Flush()
 }
+
+// writeTrailer ends the archive.
+func writeTrailer(w io.Writer) error { return cpio.NewWriter(w).Close() }
 
 func header(n *fstree.Node) (cpio.Header, error) {
 	h := cpio.Header{UID: n.UID, GID: n.GID, Size: int64(len(n.Link()))}
@@ -95,9 +96,6 @@ func header(n *fstree.Node) (cpio.Header, error) {
 	// The kernel's device numbers have 12 bits for the major and 20 for the minor number.
 	if h.Major >= 1<<12 || h.Minor >= 1<<20 {
 		return h, fmt.Errorf("device %d:%d: Linux has numbers up to %d:%d", h.Major, h.Minor, 1<<12-1, 1<<20-1)
-	}
-	if n.Links == math.MaxUint32 {
-		return h, fmt.Errorf("%d names", n.Links)
 	}
 	return h, nil
 }

@@ -1,5 +1,5 @@
-// Package initramfs links an initramfs from packed layers: a sequence of compressed cpio archives, which the kernel
-// unpacks one after the other. Segments of the packs are copied; only what has no data, and the segments of which a
+// Package initramfs links an initramfs from packed layers: a cpio archive in separately compressed segments, which the
+// kernel unpacks one after the other. Segments of the packs are copied; only what has no data, and the segments of which a
 // later layer hides or renames a file, are compressed. Format: the kernel's
 // Documentation/driver-api/early-userspace/buffer-format.rst.
 package initramfs
@@ -71,6 +71,7 @@ func Link(ctx context.Context, w io.Writer, tree *fstree.Tree, packs []*cpiopack
 			l.addSegments(queue, i, pack)
 		}
 	}
+	l.compress(queue, writeTrailer)
 	err := queue.Close()
 	l.stats.Size = l.out.n
 	return l.stats, err
@@ -149,13 +150,13 @@ func (l *linker) count(path string, n *fstree.Node) {
 	}
 }
 
-// compress adds an archive that is compressed here.
+// compress adds a segment that is compressed here.
 func (l *linker) compress(queue *cpiopack.Queue, write func(io.Writer) error) {
 	var out bytes.Buffer
 	queue.Add(cpiopack.Job{
 		Run: func(e *cpiopack.Encoder) error { return e.Compress(&out, write) },
 		Done: func() error {
-			return l.out.archive(l.o.Codec, func(w io.Writer) error {
+			return l.out.segment(l.o.Codec, func(w io.Writer) error {
 				_, err := w.Write(out.Bytes())
 				return err
 			})
@@ -197,11 +198,11 @@ func (l *linker) addSegments(queue *cpiopack.Queue, layer int, pack *cpiopack.Re
 	}
 }
 
-// inOrder adds an archive that is written when its turn comes.
+// inOrder adds a segment that is written when its turn comes.
 func (l *linker) inOrder(queue *cpiopack.Queue, spec codec.Spec, write func(io.Writer) error) {
 	queue.Add(cpiopack.Job{
 		Run:  func(*cpiopack.Encoder) error { return nil },
-		Done: func() error { return l.out.archive(spec, write) },
+		Done: func() error { return l.out.segment(spec, write) },
 	})
 }
 
@@ -221,14 +222,14 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// archive writes the next archive, which is compressed with spec.
-func (o *output) archive(spec codec.Spec, write func(io.Writer) error) error {
+// segment writes the next segment, which is compressed with spec.
+func (o *output) segment(spec codec.Spec, write func(io.Writer) error) error {
 	switch {
 	case spec.Name == "lz4" && o.n == 0:
 		if _, err := io.WriteString(o, cpiopack.LZ4Magic); err != nil {
 			return err
 		}
-	case spec.Name == "none" && o.n%4 != 0: // the kernel looks for an uncompressed archive at multiples of 4 only
+	case spec.Name == "none" && o.n%4 != 0: // the kernel looks for uncompressed entries at multiples of 4 only
 		if _, err := o.Write(make([]byte, 4-o.n%4)); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type Options struct {
 	RootFS    *File  // at least one of RootFS and Initramfs is there
 	Initramfs *File
 	Compat    string // "" for the full form, or CompatVolant07
+	Unpacked  int64  // bytes of memory that the initramfs takes unpacked, 0 when it is a small one
 
 	Config     *ocilayout.Config // of the image, may be nil
 	ConfigFile string            // where Config is from, for errors
@@ -60,6 +61,9 @@ func Generate(file string, src []byte, o Options) (*Manifest, error) {
 		return nil, fmt.Errorf("compat %q is not known; known is %q", o.Compat, CompatVolant07)
 	}
 	if err := m.checkCmdline(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := checkMemory(m.Resources.MemoryMB, o.Unpacked); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return m, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
@@ -24,6 +25,7 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	format := fs.String("rootfs-format", "squashfs", "its `format`: squashfs, ext4, xfs, btrfs, raw or qcow2")
 	initramfs := fs.String("initramfs", "", "initramfs `file`, named *.cpio or *.cpio.gz, …; only its name is used")
 	initramfsDigest := fs.String("initramfs-digest", "", "`file` with its digest")
+	unpacked := fs.String("initramfs-unpacked", "", "`file` with the bytes of memory that it takes unpacked, to check memory_mb")
 	compat := fs.String("compat", "", "`form` for an older runtime: volant-0.7")
 	out := fs.String("out", "", "manifest.json `file` to write")
 	if err := parseFlags(fs, args, stderr, "toml", "out"); err != nil {
@@ -38,6 +40,9 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 		o.RootFS.Format = *format
 	}
 	if o.Initramfs, err = artifact("initramfs", *initramfs, *initramfsDigest); err != nil {
+		return err
+	}
+	if o.Unpacked, err = readUnpacked(*unpacked); err != nil {
 		return err
 	}
 	if *config != "" {
@@ -61,6 +66,22 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 		_, err := w.Write(raw)
 		return err
 	})
+}
+
+// readUnpacked reads the number in a file; no file is 0.
+func readUnpacked(file string) (int64, error) {
+	if file == "" {
+		return 0, nil
+	}
+	raw, err := readSmall(file, 1<<10)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(strings.TrimSuffix(string(raw), "\n"), 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%s: holds %.80q, not a number of bytes", file, raw)
+	}
+	return n, nil
 }
 
 // artifact is the file given by two flags, nil when neither is.

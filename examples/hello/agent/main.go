@@ -3,7 +3,7 @@
 // Command agent is a stand-in for Kestrel, the agent of the Volant runtime: it does what the boot contract asks for, so
 // that images can be booted and tested without the runtime. It offers no API, and nothing of the runtime needs it.
 //
-// As PID 1, started as "/bin/kestrel stage2" in the root file system, it mounts what is missing of /proc, /sys, /dev,
+// As PID 1, started as "/bin/kestrel stage2" in the root file system, or as "/bin/kestrel" in an initramfs, it mounts what is missing of /proc, /sys, /dev,
 // /run and /tmp, sets up the network, starts the workload that the manifest names, reaps orphans, and powers the
 // machine off when the workload ends, or when it gets SIGTERM or ctrl-alt-del.
 //
@@ -25,11 +25,15 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("kestrel: ")
 	log.SetOutput(os.Stdout)
-	if len(os.Args) != 2 || os.Args[1] != "stage2" {
-		fmt.Fprintln(os.Stderr, "usage: kestrel stage2")
+	switch {
+	case len(os.Args) == 1:
+		log.Print("initramfs")
+	case len(os.Args) == 2 && os.Args[1] == "stage2":
+		log.Print("stage2")
+	default:
+		fmt.Fprintln(os.Stderr, "usage: kestrel [stage2]")
 		os.Exit(2)
 	}
-	log.Print("stage2")
 	if err := run(); err != nil {
 		log.Printf("error: %v", err)
 	}
