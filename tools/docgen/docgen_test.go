@@ -41,6 +41,8 @@ func sample() []byte {
 			3, message(1, "a", 2, "From.", 3, 3, 6, "None", 5, message(1, "ThingInfo", 1, "OtherInfo")),
 			3, message(1, "src", 2, "Source \u00e2\u0080\u00a6", 3, 7, 4, 1, 99, 5),
 			5, message(1, "ThingInfo")),
+		3, message(1, "make", 2, message(1, "name", 2, "Its name.", 4, 1), 2, message(1, "size", 2, "How large.", 3, "1"),
+			2, message(1, "kwargs", 2, "The rest."), 3, "Makes many."),
 		7, message(1, "ext", 2, "Gets things.", 3, message(1, "get", 2, "Gets one.",
 			3, message(1, "name", 2, "Its name.", 3, 1, 4, 1))),
 	)

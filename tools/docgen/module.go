@@ -181,7 +181,6 @@ func appendFunction(to *[]symbol, b []byte) error {
 // appendParameter reads message FunctionParamInfo.
 func appendParameter(s *symbol, b []byte) error {
 	var a attribute
-	const kwargs = 5 // FunctionParamRole PARAM_ROLE_KWARGS
 	err := eachField(b, func(number int, value uint64, b []byte) error {
 		switch number {
 		case 1:
@@ -192,13 +191,12 @@ func appendParameter(s *symbol, b []byte) error {
 			a.defaultValue = text(b)
 		case 4:
 			a.required = value != 0
-		case 5:
-			if value == kwargs {
-				a.name, a.defaultValue = "**"+a.name, "None"
-			}
 		}
 		return nil
 	})
+	if !a.required && a.defaultValue == "" { // only **kwargs has none; Bazel 7 does not tell its role
+		a.name, a.defaultValue = "**"+a.name, "None"
+	}
 	if a.name != "name" {
 		s.attributes = append(s.attributes, a)
 	}

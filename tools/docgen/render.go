@@ -72,7 +72,7 @@ func (p *page) rule(name string, s symbol) {
 		if len(a.providers) > 0 {
 			kind += " with " + p.links(a.providers)
 		}
-		id := anchor(name) + "-" + a.name
+		id := anchor(name) + "-" + strings.TrimLeft(a.name, "*")
 		p.printf("| <a id=\"%s\"></a>`%s` | %s | %s | %s |\n", id, a.name, kind, cell(value), cell(a.doc))
 	}
 	if len(s.attributes) > 0 {
