@@ -4,6 +4,7 @@ package agent
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,7 @@ copy(name = "wrong", agent = "@wrong")
 copy(name = "latest", agent = "@latest")
 copy(name = "unpinned", agent = "@unpinned")
 copy(name = "released", agent = "@released")
+copy(name = "private", agent = "@private")
 genrule(name = "unrelated", outs = ["unrelated.txt"], cmd = "echo >$@")
 `
 
@@ -116,23 +118,34 @@ func mustHave(t *testing.T, w *harness.Workspace, path string, want []byte) {
 func TestPrograms(t *testing.T) {
 	harness.NeedSlow(t, "starts Bazel and fetches with it")
 	s := agenttest.New(t, &agenttest.Release{Tag: "v1.0.0", Files: map[string][]byte{
-		"kestrel": amd64, "kestrel-arm64": arm64, "box": busybox,
+		"kestrel": amd64, "kestrel-arm64": arm64, "box": busybox, "private": amd64,
 	}})
+	s.Hook(func(w http.ResponseWriter, r *http.Request) bool {
+		if user, password, _ := r.BasicAuth(); strings.HasSuffix(r.URL.Path, "/private") && user+":"+password != "me:secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		return false
+	})
 	wrong := strings.Repeat("0", 64)
 	tags := fmt.Sprintf(`
 fledge.agent(url = %q, sha256 = {"amd64": %q})
 fledge.agent(name = "wrong", url = %q, sha256 = {"amd64": %q})
 fledge.agent(name = "latest", version = "latest")
 fledge.agent(name = "unpinned", version = "v1.0.0")
-fledge.agent(name = "released", repository = %q, version = "v1.0.0", sha256 = {"amd64": %q, "arm64": %q})
+fledge.agent(name = "private", url = %q, sha256 = {"amd64": %q})
+fledge.agent(name = "released", repository = %q, version = "v1.0.0", sha256 = {
+    "amd64": %q,
+    "arm64": %q,
+})
 fledge.busybox(url = %q, sha256 = %q)
-`, s.File("v1.0.0", "kestrel"), agenttest.SHA256(amd64), s.File("v1.0.0", "kestrel"), wrong, s.Repository(),
+`, s.File("v1.0.0", "kestrel"), agenttest.SHA256(amd64), s.File("v1.0.0", "kestrel"), wrong,
+		s.File("v1.0.0", "private"), agenttest.SHA256(amd64), s.Repository(),
 		agenttest.SHA256(amd64), agenttest.SHA256(arm64), s.File("v1.0.0", "box"), agenttest.SHA256(busybox))
-	cache := harness.NewFolder(t)
 	w := harness.NewWorkspace(t, map[string]string{
-		"MODULE.bazel": modules(t, tags, "kestrel", "latest", "released", "unpinned", "wrong"),
+		"MODULE.bazel": modules(t, tags, "kestrel", "latest", "private", "released", "unpinned", "wrong"),
 		"BUILD.bazel":  buildFile, "copy.bzl": copyRule,
-	}, "--repository_cache="+cache, "--http_connector_attempts=2", "--experimental_downloader_config=", "--color=no")
+	}, "--repository_cache=", "--http_connector_attempts=2", "--experimental_downloader_config=", "--color=no")
 
 	w.Bazel(t, "build", "//:unrelated")
 	if _, err := w.Try("query", "deps(//:latest) union deps(//:unpinned)"); err != nil {
@@ -157,12 +170,21 @@ fledge.busybox(url = %q, sha256 = %q)
 		t.Error("the agent for arm64 was not fetched")
 	}
 
+	mustFail(t, w, []string{"returned 401", "~/.netrc"}, "//:private")
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login me password secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NETRC", netrc)
+	w.Bazel(t, "build", "//:private")
+
 	const fetch = "bazel run @fledge//tools/agentfetch -- "
 	mustFail(t, w, []string{
 		"Checksum was " + agenttest.SHA256(amd64) + " but wanted " + wrong, `fledge.agent "wrong": cannot fetch kestrel`,
 		"sha256:      " + wrong, fetch + "--name wrong --url",
 	}, "//:wrong")
-	mustFail(t, w, []string{`fledge.agent "latest": version "latest" moves`, fetch + "--name latest --version latest"}, "//:latest")
+	mustFail(t, w, []string{`fledge.agent "latest": version "latest" moves`, fetch + "--name latest --version latest"},
+		"//:latest")
 	mustFail(t, w, []string{"v1.0.0 has no sha256 for amd64", fetch + "--name unpinned --version v1.0.0"}, "//:unpinned")
 	mustFail(t, w, []string{"has no sha256 for arm64", "--arch arm64"}, "--platforms=//:arm64", "//:agent")
 	mustFail(t, w, []string{"there is no busybox for arm64 by default", `fledge.busybox(arch = "arm64"`},
@@ -177,7 +199,17 @@ func TestUndeclared(t *testing.T) {
 	w := harness.NewWorkspace(t, map[string]string{
 		"MODULE.bazel": modules(t, ""),
 		"copy.bzl":     copyRule,
-		"BUILD.bazel": `load(":copy.bzl", "copy")
+		"manifest.toml": `name = "app"
+version = "1.0"
+runtime = "app"
+
+[workload]
+type = "exec"
+entrypoint = ["/bin/app"]
+`,
+		"BUILD.bazel": `load("@fledge//fledge:defs.bzl", "fledge_rootfs")
+load(":copy.bzl", "copy")
+fledge_rootfs(name = "image", agent = "@fledge_agent//:agent", manifest = "manifest.toml", tags = ["manual"])
 copy(name = "agent", agent = "@fledge_agent//:agent", tags = ["manual"])
 genrule(name = "unrelated", outs = ["unrelated.txt"], cmd = "echo >$@")
 `,
@@ -200,6 +232,6 @@ genrule(name = "unrelated", outs = ["unrelated.txt"], cmd = "echo >$@")
 		t.Fatal(err)
 	}
 	mustFail(t, w, []string{`fledge.agent "kestrel": cannot fetch kestrel`, s.File("v1.0.0", "kestrel")}, "//:agent")
-	w.Bazel(t, "build", "--distdir="+distdir, "//:agent")
+	w.Bazel(t, "build", "--distdir="+distdir, "//:agent", "//:image")
 	mustHave(t, w, "agent/kestrel", amd64)
 }

@@ -35,8 +35,8 @@ use_repo(fledge, "kestrel")
 
 `bazel run @fledge//tools/agentfetch -- --version latest` writes these lines, and brings them up to date later.
 `@kestrel` is the agent for the target platform, an executable file named `kestrel`, for the attribute `agent` of the
-rules. The first one that the root module declares is also what rules take that are given no agent. Only the
-architecture that a build uses is fetched, and nothing before a build uses it.
+rules. The first one that the root module declares is also `@fledge_agent//:agent`, the default agent of initramfs
+images. Only the architecture that a build uses is fetched, and nothing before a build uses it.
 
 Bazel modules that declare the same agent under one name share it; the root module's declaration of a name counts
 for all of them. An agent that the workspace builds or has needs no tag: give the attribute `agent` its label. See
@@ -78,7 +78,9 @@ def _tag_error(tag):
     if tag.version and tag.url:
         return "it has a version and a url; keep one"
     if not tag.version and not tag.url:
-        return "it has neither version nor url. Pin the newest release with\n    " + _command(tag.name, "--version latest")
+        return "it has neither version nor url. Pin the newest release with\n    " + (
+            _command(tag.name, "--version latest")
+        )
     if tag.version == "latest":
         return "version \"latest\" moves, and builds take what a checksum pins. Pin today's with\n    " + (
             _command(tag.name, "--version latest")

@@ -11,7 +11,7 @@ _DEFAULT = {
 }
 
 busybox_tag = tag_class(
-    doc = """Replaces the busybox that images get, pinned by checksum.
+    doc = """Replaces the busybox of initramfs images, pinned by checksum.
 
 ```starlark
 fledge.busybox(
@@ -20,9 +20,9 @@ fledge.busybox(
 )
 ```
 
-Without the tag it is busybox 1.35.0, static with musl, from busybox.net, for amd64; for arm64 there is none. The tags of
-the root module count, one an architecture. It has to be a static binary that has the applets the image needs. It is
-fetched when a build uses it.
+Without the tag it is busybox 1.35.0, static with musl, from busybox.net, for amd64; for arm64 there is none. The
+tags of the root module count, one an architecture. It has to be a static binary that has the applets the image needs,
+and is fetched when a build uses it.
 """,
     attrs = {
         "arch": attr.string(

@@ -79,8 +79,8 @@ func (c *Client) PinRelease(ctx context.Context, s Source) (*Pin, error) {
 	return pin, nil
 }
 
-// repositoryOf gives the repository of an asset's URL. Builds make the URL from the repository's, so that what is fetched
-// here has to be what that gives.
+// repositoryOf gives the repository of an asset's URL. Builds make the URL from the repository's, so that what is
+// fetched here has to be what that gives.
 func repositoryOf(tag string, a *Asset) (string, error) {
 	end := "/releases/download/" + tag + "/" + a.Name
 	u, err := checkURL(a.URL)
@@ -108,8 +108,8 @@ func (c *Client) pinAsset(ctx context.Context, r *Release, a *Asset, arch string
 	var sources []string
 	for _, p := range published {
 		if p.sha256 != got {
-			return "", fmt.Errorf("release %s: %s is not the file that %s tells of:\n  fetched   sha256:%s\n  published sha256:%s",
-				r.Tag, a.Name, p.source, got, p.sha256)
+			return "", fmt.Errorf("release %s: %s is not the file that %s tells of:\n"+
+				"  fetched   sha256:%s\n  published sha256:%s", r.Tag, a.Name, p.source, got, p.sha256)
 		}
 		sources = append(sources, p.source)
 	}

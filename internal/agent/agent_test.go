@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func TestPinRelease(t *testing.T) {
 		},
 		"wrong digest": {
 			release: agenttest.Release{Files: both, Digest: func(string, []byte) string { return "sha256:" + wrong }},
-			says:    []string{"fetched   sha256:" + agenttest.SHA256(amd64), "published sha256:" + wrong, "the release's digest"},
+			says:    []string{"fetched   sha256:" + agenttest.SHA256(amd64), "published sha256:" + wrong, "release's digest"},
 		},
 		"wrong checksums.txt": {
 			release: agenttest.Release{
@@ -264,12 +265,16 @@ func first(n int, path string, misbehave http.HandlerFunc) agenttest.Hook {
 	}
 }
 
-// cutOff sends the first half of a file and hangs up.
+// cutOff sends the first half of a file, amd64 if the ETag is its, and hangs up.
 func cutOff(etag string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Etag", etag)
 		w.Header().Set("Content-Length", fmt.Sprint(len(amd64)))
-		w.Write(amd64[:len(amd64)/2])
+		data := bytes.Clone(amd64[:len(amd64)/2])
+		if etag != agenttest.ETag(amd64) {
+			data[100]++
+		}
+		w.Write(data)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -280,6 +285,15 @@ func stall(w http.ResponseWriter, r *http.Request) {
 	w.Write(amd64[:1000])
 	w.(http.Flusher).Flush()
 	<-r.Context().Done()
+}
+
+// slow sends a file in more time than a server may send nothing, though never nothing for long.
+func slow(w http.ResponseWriter, _ *http.Request) {
+	for i := range 6 {
+		w.Write(amd64[len(amd64)*i/6 : len(amd64)*(i+1)/6])
+		w.(http.Flusher).Flush()
+		time.Sleep(60 * time.Millisecond)
+	}
 }
 
 func fail(code int) http.HandlerFunc {
@@ -296,7 +310,8 @@ func TestAgain(t *testing.T) {
 		err    string
 	}{
 		"cut off": {
-			hook: first(1, "/kestrel", cutOff(agenttest.ETag(amd64))), ranges: []string{"", half}, says: "cut off after 150000 bytes",
+			hook:   first(1, "/kestrel", cutOff(agenttest.ETag(amd64))),
+			ranges: []string{"", half}, says: "cut off after 150000 bytes",
 		},
 		"cut off, weak ETag": {
 			hook: first(1, "/kestrel", cutOff("W/"+agenttest.ETag(amd64))), ranges: []string{"", ""},
@@ -315,8 +330,9 @@ func TestAgain(t *testing.T) {
 			},
 			ranges: []string{"", half, ""},
 		},
-		"stall":          {hook: first(1, "/kestrel", stall), ranges: []string{"", "bytes=1000-"}, says: "stopped sending for 200ms"},
-		"server error":   {hook: first(2, "/kestrel", fail(503)), ranges: []string{"", "", ""}, says: "503 Service Unavailable"},
+		"stall":          {hook: first(1, "/kestrel", stall), ranges: []string{"", "bytes=1000-"}, says: "sending for 200ms"},
+		"slow":           {hook: first(1, "/kestrel", slow), ranges: []string{""}},
+		"server error":   {hook: first(2, "/kestrel", fail(503)), ranges: []string{"", "", ""}, says: "503 Service"},
 		"always failing": {hook: first(9, "/kestrel", fail(500)), ranges: []string{"", "", ""}, err: "(attempt 3, the last)"},
 		"API error":      {hook: first(1, "/latest", fail(502)), ranges: []string{""}, says: "502 Bad Gateway"},
 		"forbidden":      {hook: first(1, "/kestrel", fail(403)), ranges: []string{""}, err: "403 Forbidden"},
@@ -384,13 +400,14 @@ func TestCancel(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	reset := time.Now().Add(90 * time.Second).Truncate(time.Second)
+	epoch := fmt.Sprint(reset.Unix())
 	at := reset.UTC().Format("2006-01-02 15:04:05 UTC")
 	for name, c := range map[string]struct {
 		code   int
 		header map[string]string
 		want   string
 	}{
-		"primary":   {403, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": fmt.Sprint(reset.Unix())}, at},
+		"primary":   {403, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": epoch}, at},
 		"secondary": {429, map[string]string{"Retry-After": "90"}, "in 1m30s"},
 		"date":      {429, map[string]string{"Retry-After": reset.UTC().Format(http.TimeFormat)}, at},
 		"no time":   {429, nil, "try again later"},
@@ -532,7 +549,8 @@ func TestDecodeRelease(t *testing.T) {
 	if r.Tag != "v0.7.3" || r.names() != "checksums.txt, kestrel" {
 		t.Errorf("%s: %s", r.Tag, r.names())
 	}
-	if a := r.asset("kestrel"); a.Size != 9797816 || a.SHA256[:4] != "8b1a" || !strings.HasSuffix(a.URL, "/v0.7.3/kestrel") {
+	a := r.asset("kestrel")
+	if a.Size != 9797816 || a.SHA256[:4] != "8b1a" || !strings.HasSuffix(a.URL, "/v0.7.3/kestrel") {
 		t.Errorf("%+v", a)
 	}
 	for src, want := range map[string]string{
@@ -542,7 +560,7 @@ func TestDecodeRelease(t *testing.T) {
 		`{"tag_name":"a\nb"}`:            "is no tag",
 		`{"tag_name":"v1","draft":true}`: "is a draft",
 		`{"tag_name":"v1","assets":[{"name":"../k"}]}`:                                                "is no file name",
-		`{"tag_name":"v1","assets":[{"name":"k"},{"name":"k"}]}`:                                      "two assets are called k",
+		`{"tag_name":"v1","assets":[{"name":"k"},{"name":"k"}]}`:                                      "assets are called k",
 		`{"tag_name":"v1","assets":[{"name":"k","size":-1}]}`:                                         "has -1 bytes",
 		`{"tag_name":"v1","assets":[{"name":"k","digest":"sha512:00"}]}`:                              "has the digest",
 		`{"tag_name":"v1","assets":[{"name":"k","digest":"sha256:` + strings.Repeat("A", 64) + `"}]}`: "has the digest",

@@ -116,8 +116,8 @@ func checkTag(tag string) error {
 }
 
 func checkName(name string) error {
-	if name == "" || len(name) > maxTag || name[0] == '.' ||
-		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\/#?%{}", r) }) {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\/#?%{}", r) }
+	if name == "" || len(name) > maxTag || name[0] == '.' || strings.ContainsFunc(name, odd) {
 		return fmt.Errorf("%.80q is no file name", name)
 	}
 	return nil
@@ -142,7 +142,7 @@ func (c *Client) Release(ctx context.Context, repository, version string) (*Rele
 	from := api + "/repos/" + owner + end
 	data, err := c.read(ctx, request{url: from, accept: "application/vnd.github+json", max: maxRelease, size: -1})
 	if errors.Is(err, errNotFound) {
-		return nil, fmt.Errorf("%s has no release %s; %s/releases lists what there is (a private repository needs GITHUB_TOKEN)",
+		return nil, fmt.Errorf("%s has no release %s; %s/releases lists what there is",
 			repository, version, repository)
 	}
 	if err != nil {

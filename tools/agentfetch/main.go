@@ -1,5 +1,5 @@
-// Command agentfetch pins the agent (Kestrel) in a MODULE.bazel: it finds a release, fetches its files, verifies them and
-// writes version and checksums into the fledge.agent tag.
+// Command agentfetch pins the agent (Kestrel) in a MODULE.bazel: it finds a release, fetches its files, verifies
+// them and writes version and checksums into the fledge.agent tag.
 //
 //	bazel run @fledge//tools/agentfetch -- --version latest
 //	bazel run @fledge//tools/agentfetch -- --url https://example.com/kestrel

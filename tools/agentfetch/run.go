@@ -107,10 +107,12 @@ func (t *tool) check(ctx context.Context, o *options, tag modulefile.Agent, repo
 		return err
 	}
 	if !newer(release.Tag, tag.Version) {
-		fmt.Fprintf(t.out, "fledge.agent %q: %s is up to date; the latest release is %s\n", tag.Name, tag.Version, release.Tag)
+		fmt.Fprintf(t.out, "fledge.agent %q: %s is up to date; the latest release is %s\n",
+			tag.Name, tag.Version, release.Tag)
 		return nil
 	}
-	fmt.Fprintf(t.out, "fledge.agent %q: %s is pinned, and %s is the latest release\n", tag.Name, tag.Version, release.Tag)
+	fmt.Fprintf(t.out, "fledge.agent %q: %s is pinned, and %s is the latest release\n",
+		tag.Name, tag.Version, release.Tag)
 	return errNewer
 }
 

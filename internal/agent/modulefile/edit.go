@@ -290,7 +290,6 @@ func (m *module) replace(call *build.CallExpr) ([]byte, error) {
 	// Comments before and after the statement hang on it too, and they are in the file.
 	outside := func(c build.Comment) bool { return c.Start.Byte < start.Byte || c.Start.Byte >= end.Byte }
 	build.WalkPointers(build.Expr(call), func(x *build.Expr, _ []build.Expr) { dropComments((*x).Comment(), outside) })
-	dropComments(call.End.Comment(), outside)
 	return m.splice(start.Byte, end.Byte, m.print(call)), nil
 }
 
