@@ -2,17 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//fledge:defs.bzl", "fledge_boot_test", "fledge_kernel", "fledge_layers", "fledge_layout", "fledge_rootfs")
-
-def _fails_impl(ctx):
-    env = analysistest.begin(ctx)
-    asserts.expect_failure(env, ctx.attr.message)
-    return analysistest.end(env)
-
-_fails_test = analysistest.make(
-    _fails_impl,
-    attrs = {"message": attr.string(mandatory = True)},
-    expect_failure = True,
-)
+load(":refused.bzl", "argument", "refused")
 
 def _actions_impl(ctx):
     env = analysistest.begin(ctx)
@@ -29,16 +19,13 @@ _actions_test = analysistest.make(
     attrs = {"mnemonics": attr.string_list(mandatory = True)},
 )
 
-def _argument(argv, name):
-    return [argv[i + 1] for i in range(len(argv) - 1) if argv[i] == name]
-
 def _link_impl(ctx):
     env = analysistest.begin(ctx)
     link = [a for a in analysistest.target_actions(env) if a.mnemonic == "FledgeLink"][0]
-    packs = [p.rsplit("/", 1)[1] for p in _argument(link.argv, "--pack")]
+    packs = [p.rsplit("/", 1)[1] for p in argument(link.argv, "--pack")]
     asserts.equals(env, ctx.attr.packs, packs)
-    asserts.equals(env, [ctx.attr.level], _argument(link.argv, "--level"))
-    asserts.equals(env, ["65536"], _argument(link.argv, "--block-size"))
+    asserts.equals(env, [ctx.attr.level], argument(link.argv, "--level"))
+    asserts.equals(env, ["65536"], argument(link.argv, "--block-size"))
     return analysistest.end(env)
 
 _link_test = analysistest.make(
@@ -50,9 +37,7 @@ _link_test = analysistest.make(
 )
 
 def _refused(name, message, rule = fledge_rootfs, **kwargs):
-    rule(name = name + "_subject", tags = ["manual"], **kwargs)
-    _fails_test(name = name, size = "small", target_under_test = name + "_subject", message = message)
-    return name
+    return refused(name, message, rule, **kwargs)
 
 def rootfs_test_suite(name):
     """Declares the tests and a suite of them.
