@@ -22,10 +22,10 @@ debian_mirror() {
   printf '%s\n' "$mirror"
 }
 
-# apt_init DIR SUITE: a private apt that knows one suite and no installed package, so that what a package needs comes
-# out the same on every machine. Sets APT_CONFIG.
+# apt_init DIR SUITE [ARCHITECTURE]: a private apt that knows one suite, amd64's packages unless told otherwise, and no
+# installed package, so that what a package needs comes out the same on every machine. Sets APT_CONFIG.
 apt_init() {
-  local dir=$1 suite=$2 mirror network keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  local dir=$1 suite=$2 architecture=${3:-amd64} mirror network keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   need apt-get apt
   need dpkg-deb dpkg
   [ -e "$keyring" ] || die "$keyring is missing: install it (Debian: apt install debian-archive-keyring)"
@@ -52,8 +52,8 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
 Acquire::Retries "3";
 APT::Install-Recommends "false";
-APT::Architecture "amd64";
-APT::Architectures "amd64";
+APT::Architecture "$architecture";
+APT::Architectures "$architecture";
 APT::Sandbox::User "";
 $network
 A

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # QEMU for boot tests, out of Debian's packages, with the libraries that it loads and the firmware of its PCs.
 suite=sid
+package=qemu-system-x86
+program=qemu-system-x86_64
+variable=FLEDGE_QEMU
 
 # What no boot test uses: sound, smart cards, services, the display and USB modules.
 drop='systemd|libsystemd-shared|libnss3|libnspr4|libsqlite3-0|libcacard0|libbrlapi.*|libasound2.*|openssl.*'
@@ -15,10 +18,10 @@ build() {
   rm -rf "$root"
   apt_init "$tmp/apt" "$suite"
   # shellcheck disable=SC2046 # a list of names
-  apt_unpack "$tmp/debs" "$root" $(apt_closure qemu-system-x86 | grep -vxE "$drop")
+  apt_unpack "$tmp/debs" "$root" $(apt_closure "$package" | grep -vxE "$drop")
 
   mkdir -p "$out"/{bin,lib,share}
-  cp "$root/usr/bin/qemu-system-x86_64" "$out/bin/program"
+  cp "$root/usr/bin/$program" "$out/bin/program"
   for f in $("$lib/ld-linux-x86-64.so.2" --library-path "$lib" --list "$out/bin/program" | grep -o "$lib/[^ ]*"); do
     cp -L "$f" "$out/lib/"
   done
@@ -26,12 +29,12 @@ build() {
   for f in $firmware; do
     cp -L "$(find "$root"/usr/share/{qemu,seabios} -name "$f" -type f | head -n1)" "$out/share/"
   done
-  cat >"$out/bin/qemu-system-x86_64" <<A
+  cat >"$out/bin/$program" <<A
 #!/bin/sh
 exec '$final/lib/ld-linux-x86-64.so.2' --library-path '$final/lib' '$final/bin/program' -L '$final/share' "\$@"
 A
-  chmod 755 "$out/bin/qemu-system-x86_64"
+  chmod 755 "$out/bin/$program"
   "$out/lib/ld-linux-x86-64.so.2" --library-path "$out/lib" "$out/bin/program" --version >/dev/null ||
     die "the QEMU of Debian $suite does not start"
-  echo "FLEDGE_QEMU='$final/bin/qemu-system-x86_64'" >"$out/env"
+  echo "$variable='$final/bin/$program'" >"$out/env"
 }
