@@ -40,7 +40,7 @@ func newKit(t *testing.T) *kit {
 	if k.kernel == "" || k.modules == "" {
 		t.Skip("needs a kernel: set FLEDGE_KERNEL_BZIMAGE to it and FLEDGE_KERNEL_MODULES to its lib/modules/RELEASE")
 	}
-	if _, err := qemu.Find(guest, os.Getenv("FLEDGE_QEMU")); err != nil {
+	if _, err := qemu.Find(guest, os.Getenv(qemu.Variable(guest))); err != nil {
 		t.Skip(err)
 	}
 	if _, err := exec.LookPath("go"); err != nil {

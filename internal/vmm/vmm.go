@@ -64,6 +64,12 @@ func (s Spec) Check() error {
 	case strings.ContainsAny(s.Cmdline, "\n\x00"):
 		return fmt.Errorf("the kernel command line has a line break or a NUL: %q", s.Cmdline)
 	}
+	switch arch, err := KernelArch(s.Kernel); {
+	case err != nil:
+		return fmt.Errorf("kernel: %w", err)
+	case arch != "" && arch != s.Arch:
+		return fmt.Errorf("kernel %s is for %s, and the guest is %s: give a kernel for %s", s.Kernel, arch, s.Arch, s.Arch)
+	}
 	return nil
 }
 

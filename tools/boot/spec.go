@@ -37,7 +37,7 @@ type spec struct {
 	HTTP           httpGet  `json:"http"`
 	TimeoutSeconds int      `json:"timeout_seconds"`
 
-	QEMU    string `json:"qemu"`    // the emulator; default: FLEDGE_QEMU, then PATH
+	QEMU    string `json:"qemu"`    // the emulator; default: FLEDGE_QEMU or FLEDGE_QEMU_ARM64, then PATH
 	Accel   string `json:"accel"`   // auto, kvm or tcg
 	Machine string `json:"machine"` // QEMU's machine type; default: q35 on amd64, virt on arm64
 	Repeat  string `json:"repeat"`  // command that repeats the test, shown when it fails
@@ -118,7 +118,7 @@ func (s *spec) flags(file *string) *flag.FlagSet {
 	fs.StringVar(&s.HTTP.Path, "http-path", s.HTTP.Path, "`path` of the HTTP request")
 	fs.StringVar(&s.HTTP.Expect, "http-expect", s.HTTP.Expect, "`text` that the HTTP answer must have")
 	fs.IntVar(&s.TimeoutSeconds, "timeout", s.TimeoutSeconds, "`seconds` until giving up")
-	fs.StringVar(&s.QEMU, "qemu", s.QEMU, "the emulator, a `program`; default: FLEDGE_QEMU, then PATH")
+	fs.StringVar(&s.QEMU, "qemu", s.QEMU, "the emulator, a `program`; default: FLEDGE_QEMU or FLEDGE_QEMU_ARM64, then PATH")
 	fs.StringVar(&s.Accel, "accel", s.Accel, "`accelerator`: auto (KVM where it works), kvm or tcg (default auto)")
 	fs.StringVar(&s.Machine, "machine", s.Machine, "QEMU's machine `type` (default q35 on amd64, virt on arm64)")
 	fs.BoolVar(&s.verbose, "verbose", s.verbose, "show the console")
@@ -202,7 +202,7 @@ func manifestParameter(file string) (string, error) {
 
 // driver runs the machine.
 func (s *spec) driver(note func(string)) (qemu.Driver, error) {
-	program, err := qemu.Find(s.Arch, cmp.Or(s.QEMU, os.Getenv("FLEDGE_QEMU")))
+	program, err := qemu.Find(s.Arch, cmp.Or(s.QEMU, os.Getenv(qemu.Variable(s.Arch))))
 	if err != nil {
 		return qemu.Driver{}, err
 	}

@@ -31,6 +31,14 @@ type Driver struct {
 	Note    func(line string) // told why KVM is not used; may be nil
 }
 
+// Variable is the environment variable that names the emulator for guests of arch (a GOARCH).
+func Variable(arch string) string {
+	if arch == "arm64" {
+		return "FLEDGE_QEMU_ARM64"
+	}
+	return "FLEDGE_QEMU"
+}
+
 // Find returns the emulator for guests of arch (a GOARCH): program if it is not empty, else the one on PATH.
 func Find(arch, program string) (string, error) {
 	name := map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[arch]
@@ -42,7 +50,7 @@ func Find(arch, program string) (string, error) {
 	}
 	found, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("no %s on PATH: install QEMU or set FLEDGE_QEMU to its path", name)
+		return "", fmt.Errorf("no %s on PATH: install QEMU or set %s to its path", name, Variable(arch))
 	}
 	return found, nil
 }

@@ -51,6 +51,7 @@ func TestArgumentsOfMachines(t *testing.T) {
 		{"amd64", "", KVM, "-M q35,accel=kvm -cpu host|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
 		{"amd64", "microvm", TCG, "-M microvm,accel=tcg|virtio-blk-device,drive=disk0|virtio-rng-device"},
 		{"amd64", "microvm", TCG, "virtio-net-device,netdev=net0"},
+		{"arm64", "", TCG, "-M virt,accel=tcg -cpu max|console=ttyAMA0 panic=-1|virtio-blk-pci|virtio-net-pci"},
 		{"arm64", "", KVM, "-M virt,accel=kvm -cpu host|console=ttyAMA0 panic=-1|virtio-net-pci"},
 	} {
 		spec := vmm.Spec{Arch: tt.arch, Kernel: "k", Disks: []string{"d"}, MemoryMB: 1, CPUs: 1, Ports: []int{80}}
@@ -117,7 +118,7 @@ func TestFind(t *testing.T) {
 	t.Setenv("PATH", dir)
 	for _, tt := range []struct{ arch, program, want, err string }{
 		{"amd64", "", filepath.Join(dir, "qemu-system-x86_64"), ""},
-		{"arm64", "", "", "no qemu-system-aarch64 on PATH: install QEMU or set FLEDGE_QEMU"},
+		{"arm64", "", "", "no qemu-system-aarch64 on PATH: install QEMU or set FLEDGE_QEMU_ARM64 "},
 		{"arm64", mine, mine, ""},
 		{"amd64", "/none", "", "/none"},
 		{"riscv64", "", "", `arch "riscv64"`},
