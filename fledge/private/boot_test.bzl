@@ -1,27 +1,40 @@
 """The fledge_boot_test rule."""
 
+load(":guest.bzl", "GUEST_ATTR", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 
 _QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
+
+def _platform_flag(ctx):
+    platform = ctx.fragments.platform
+    return "" if platform.platform == platform.host_platform else "--platforms={} ".format(platform.platform)
 
 def _fledge_boot_test_impl(ctx):
     image = ctx.attr.image[FledgeImageInfo]
     kernel = ctx.attr.kernel[FledgeKernelInfo]
     if not kernel.bzimage:
         fail("{}: kernel: {} has no bzimage, which QEMU boots".format(ctx.label, ctx.attr.kernel.label))
+    if image.arch != guest_arch(ctx):
+        fail("{}: image: {} is for {}, but the test and its QEMU are for the target platform's CPU, {}".format(
+            ctx.label,
+            ctx.attr.image.label,
+            image.arch,
+            guest_arch(ctx),
+        ))
     if not ctx.attr.expect and not ctx.attr.http_port:
         fail("{}: nothing to look for: give expect (texts on the console) or http_port".format(ctx.label))
-    toolchain = ctx.toolchains[_QEMU_TOOLCHAIN]
+    toolchain = ctx.exec_groups["test"].toolchains[_QEMU_TOOLCHAIN]
     files = [kernel.bzimage, image.initramfs]
     spec = {
+        "arch": image.arch,
         "cmdline": ctx.attr.cmdline,
         "cpus": ctx.attr.cpus,
         "expect": ctx.attr.expect,
         "initramfs": image.initramfs.short_path,
         "kernel": kernel.bzimage.short_path,
         "memory_mb": ctx.attr.memory_mb,
-        "repeat": "bazel test --test_output=all {}".format(ctx.label),
+        "repeat": "bazel test {}--test_output=all {}".format(_platform_flag(ctx), ctx.label),
         "timeout_seconds": ctx.attr.boot_timeout,
     }
     if image.rootfs:
@@ -69,8 +82,9 @@ fledge_boot_test(
 )
 ```
 
-The machine is the QEMU of a registered `fledge_qemu_toolchain`, else the one that `FLEDGE_QEMU` names or that is on
-`PATH`, with KVM where it works, else with emulation. It gets the image as its first disk, read-only, the initramfs, and
+The machine is the QEMU of a registered `fledge_qemu_toolchain` for the target platform's CPU, else the one that
+`FLEDGE_QEMU` (for arm64 `FLEDGE_QEMU_ARM64`) names or that is on `PATH`, with KVM where it works, else with emulation. It
+gets the image as its first disk, read-only, the initramfs, and
 the manifest on the kernel command line, as the runtime gives them.
 
 The test passes as soon as every text of `expect` has been on the console and the HTTP answer has come, as far as they
@@ -79,7 +93,7 @@ failure shows the end of the console and the commands that repeat the test and t
 the console as it runs.
 """,
     test = True,
-    attrs = {
+    attrs = GUEST_ATTR | {
         "boot_timeout": attr.int(
             default = 120,
             doc = "Seconds until the test gives up. Keep it below the test's own `timeout` (300 by default), so " +
@@ -124,8 +138,11 @@ the console as it runs.
         "_boot": attr.label(
             default = Label("//tools/boot"),
             executable = True,
-            cfg = "target",
+            cfg = config.exec("test"),  # it runs beside the guest, whose processor may be another
         ),
     },
-    toolchains = [config_common.toolchain_type(_QEMU_TOOLCHAIN, mandatory = False)],
+    fragments = ["platform"],
+    exec_groups = {
+        "test": exec_group(toolchains = [config_common.toolchain_type(_QEMU_TOOLCHAIN, mandatory = False)]),
+    },
 )

@@ -1,19 +1,29 @@
-"""The repository of the kernel that the environment names."""
+"""The repository of the kernels that the environment names."""
 
 _DEFAULT_FOLDER = "/var/lib/volant/kernel/"
 
 _BUILD = """load("@fledge//fledge:defs.bzl", "fledge_kernel")
 
-fledge_kernel(
-    name = "{name}",{attrs}
+alias(
+    name = "{name}",
+    actual = select({{
+        "@platforms//cpu:aarch64": ":{name}_arm64",
+        "//conditions:default": ":{name}_amd64",
+    }}),
     visibility = ["//visibility:public"],
+)
+"""
+
+_KERNEL = """
+fledge_kernel(
+    name = "{name}_{arch}",{attrs}
 )
 """
 
 # An incompatible target is skipped by wildcards and names its reason, the constraint, when asked for by name.
 _MISSING = """
     bzimage = "BUILD.bazel",
-    target_compatible_with = ["@fledge//fledge/constraints:set_FLEDGE_KERNEL_BZIMAGE_or_use_bazelw"],"""
+    target_compatible_with = ["@fledge//fledge/constraints:{missing}"],"""
 
 def _locate(ctx, variable, default):
     """Path of the file or folder that variable names, else of the default where it exists, else None."""
@@ -26,31 +36,61 @@ def _locate(ctx, variable, default):
     path = ctx.path(default) if default else None
     return path if path and path.exists else None
 
-def _host_kernel_impl(ctx):
-    bzimage = _locate(ctx, "FLEDGE_KERNEL_BZIMAGE", _DEFAULT_FOLDER + "bzImage")
-    vmlinux = _locate(ctx, "FLEDGE_KERNEL_VMLINUX", _DEFAULT_FOLDER + "vmlinux")
-    modules = _locate(ctx, "FLEDGE_KERNEL_MODULES", None)
+def _kernel(ctx, arch, image, vmlinux, modules, missing):
+    """Gives the target of one kernel, of the paths that were located.
+
+    Args:
+      ctx: of the repository rule.
+      arch: the guest's architecture, which names target and folder.
+      image: path of the kernel that QEMU boots, or None.
+      vmlinux: path of the ELF kernel, or None.
+      modules: path of its lib/modules/RELEASE, or None.
+      missing: the constraint that says what to set when there is no kernel.
+
+    Returns:
+      string: the target, for a BUILD file.
+    """
     attrs = ""
-    if bzimage:
-        ctx.symlink(bzimage, "bzImage")
-        attrs += '\n    bzimage = "bzImage",'
+    if image:
+        ctx.symlink(image, arch + "/kernel")
+        attrs += '\n    bzimage = "{}/kernel",'.format(arch)
     if vmlinux:
-        ctx.symlink(vmlinux, "vmlinux")
-        attrs += '\n    vmlinux = "vmlinux",'
+        ctx.symlink(vmlinux, arch + "/vmlinux")
+        attrs += '\n    vmlinux = "{}/vmlinux",'.format(arch)
     if modules:
-        ctx.symlink(modules, "modules")
-        attrs += '\n    modules = glob(["modules/modules.*", "modules/kernel/**"]),'
-    if not bzimage and not vmlinux:
-        attrs = _MISSING
-    ctx.file("BUILD.bazel", _BUILD.format(attrs = attrs, name = ctx.attr.target))
+        ctx.symlink(modules, arch + "/modules")
+        attrs += '\n    modules = glob(["{0}/modules/modules.*", "{0}/modules/kernel/**"]),'.format(arch)
+    if not image and not vmlinux:
+        attrs = _MISSING.format(missing = missing)
+    return _KERNEL.format(arch = arch, attrs = attrs, name = ctx.attr.target)
+
+def _host_kernel_impl(ctx):
+    amd64 = _kernel(
+        ctx,
+        "amd64",
+        image = _locate(ctx, "FLEDGE_KERNEL_BZIMAGE", _DEFAULT_FOLDER + "bzImage"),
+        vmlinux = _locate(ctx, "FLEDGE_KERNEL_VMLINUX", _DEFAULT_FOLDER + "vmlinux"),
+        modules = _locate(ctx, "FLEDGE_KERNEL_MODULES", None),
+        missing = "set_FLEDGE_KERNEL_BZIMAGE_or_use_bazelw",
+    )
+    arm64 = _kernel(
+        ctx,
+        "arm64",
+        image = _locate(ctx, "FLEDGE_KERNEL_ARM64", None),
+        vmlinux = None,
+        modules = _locate(ctx, "FLEDGE_KERNEL_ARM64_MODULES", None),
+        missing = "set_FLEDGE_KERNEL_ARM64_or_use_bazelw_with_FLEDGE_SETUP_ARM64_1",
+    )
+    ctx.file("BUILD.bazel", _BUILD.format(name = ctx.attr.target) + amd64 + arm64)
 
 host_kernel = repository_rule(
     implementation = _host_kernel_impl,
-    doc = """Makes a `fledge_kernel` of what the environment names.
+    doc = """Makes a `fledge_kernel` of what the environment names, for the target platform's CPU.
 
-`FLEDGE_KERNEL_BZIMAGE` and `FLEDGE_KERNEL_VMLINUX` are files (defaults: `bzImage` and `vmlinux` in /var/lib/volant/kernel),
-`FLEDGE_KERNEL_MODULES` is the folder `lib/modules/RELEASE` of the same kernel (no default). Without a kernel the target
-is incompatible: wildcard builds skip what depends on it.
+For x86_64, `FLEDGE_KERNEL_BZIMAGE` and `FLEDGE_KERNEL_VMLINUX` are files (defaults: `bzImage` and `vmlinux` in
+/var/lib/volant/kernel), `FLEDGE_KERNEL_MODULES` is the folder `lib/modules/RELEASE` of the same kernel (no default). For
+aarch64 it is the file `FLEDGE_KERNEL_ARM64` with the folder `FLEDGE_KERNEL_ARM64_MODULES`. Without a kernel the target is
+incompatible: wildcard builds skip what depends on it.
 """,
     attrs = {
         "target": attr.string(

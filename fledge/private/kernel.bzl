@@ -37,11 +37,14 @@ fledge_kernel(
 ```
 
 At least one of `bzimage` and `vmlinux` is needed. The default outputs are these two; no action runs.
+
+A kernel is for one processor. Where images are built for several, say so with `target_compatible_with =
+["@platforms//cpu:aarch64"]`, and let `select` choose the kernel.
 """,
     attrs = {
         "bzimage": attr.label(
             allow_single_file = True,
-            doc = "The compressed kernel (`arch/x86/boot/bzImage`, `/boot/vmlinuz-*`; on arm64 `Image`).",
+            doc = "The kernel that QEMU boots: `arch/x86/boot/bzImage`, `/boot/vmlinuz-*`; for arm64 `Image`.",
         ),
         "modules": attr.label_list(
             allow_files = True,

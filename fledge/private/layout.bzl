@@ -13,7 +13,7 @@ def _fledge_layout_impl(ctx):
     ]
     args = ctx.actions.args()
     args.add("split-layout")
-    inputs = layout_inputs(ctx.attr.layout, args)
+    inputs = layout_inputs(ctx, ctx.attr.layout, args)
     args.add_all(layers, before_each = "--layer-out")
     args.add("--config-out", config)
     ctx.actions.run(
@@ -62,7 +62,8 @@ has the mnemonic `FledgeSplitLayout`.
             allow_files = True,
             mandatory = True,
             doc = "An OCI layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or " +
-                  "docker-save tar. Of several images in it the one for linux/amd64 is taken.",
+                  "docker-save tar. Of several images in it the one for the target platform's CPU is " +
+                  "taken, linux/amd64 or linux/arm64.",
         ),
     },
     provides = [FledgeLayersInfo],

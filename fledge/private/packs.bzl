@@ -1,13 +1,14 @@
 """Packing the layers of an image: an aspect, so that images which share layers share the actions."""
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "INITRAMFS_COMPRESSION_ATTRS", "compression_slug", "pack_args")
+load(":guest.bzl", "GUEST_ATTR", "guest_arch")
 load(":packs_info.bzl", "FledgePacksInfo")
 load(":providers.bzl", "FledgeLayersInfo")
 
 # A layer's file name does not matter to an action that only reads it, so configurations may share the cache entry.
 PACKER_REQUIREMENTS = {"supports-path-mapping": "1"}
 
-PACKER_ATTR = {
+PACKER_ATTR = GUEST_ATTR | {
     "_packer": attr.label(
         default = Label("//tools/packer"),
         executable = True,
@@ -38,10 +39,11 @@ def _pack_layer(ctx, name, index, layer):
 def _dirname(file):
     return file.dirname
 
-def layout_inputs(target, args):
+def layout_inputs(ctx, target, args):
     """Adds --layout and --platform for an image that is a layout directory, all files of one, or a tar.
 
     Args:
+      ctx: context of a rule or an aspect with PACKER_ATTR.
       target: the image.
       args: the Args to add to.
 
@@ -60,7 +62,7 @@ def layout_inputs(target, args):
             target.label,
             len(files),
         ))
-    args.add("--platform", "linux/amd64")
+    args.add("--platform", "linux/" + guest_arch(ctx))
 
     # rules_oci makes layouts whose members are symlinks to its target's runfiles.
     return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
@@ -72,7 +74,7 @@ def _pack_layout(ctx, target, owner):
 
     args = ctx.actions.args()
     args.add("pack-layout")
-    inputs = layout_inputs(target, args)
+    inputs = layout_inputs(ctx, target, args)
     pack_args(ctx, args)
     args.add_all([packs], before_each = "--out-dir", expand_directories = False)
     args.add("--config-out", config)

@@ -32,13 +32,15 @@ fledge_qemu_toolchain(
 
 toolchain(
     name = "qemu_toolchain",
+    target_compatible_with = ["@platforms//cpu:x86_64"],
     toolchain = ":qemu",
     toolchain_type = "@fledge//fledge/toolchains:qemu_toolchain_type",
 )
 ```
 
-`register_toolchains("//:qemu_toolchain")` in MODULE.bazel puts it before the one that Fledge registers, which is the
-`qemu-system-x86_64` that `FLEDGE_QEMU` names or that is on `PATH`. Give either `qemu` or `path`.
+`register_toolchains("//:qemu_toolchain")` in MODULE.bazel puts it before those that Fledge registers, which are the
+`qemu-system-x86_64` that `FLEDGE_QEMU` names or that is on `PATH`, and the `qemu-system-aarch64` that
+`FLEDGE_QEMU_ARM64` names or that is, each for guests of its CPU. Give either `qemu` or `path`.
 """,
     attrs = {
         "path": attr.string(
@@ -46,6 +48,7 @@ toolchain(
         ),
         "qemu": attr.label(
             allow_single_file = True,
+            cfg = "exec",
             doc = "The program as a target of one file. Its runfiles, firmware for instance, come along.",
         ),
     },

@@ -1,6 +1,7 @@
 """The fledge_rootfs rule."""
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
+load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
@@ -82,6 +83,7 @@ def _fledge_rootfs_impl(ctx):
             rootfs = depset([rootfs]),
         ),
         FledgeImageInfo(
+            arch = guest_arch(ctx),
             rootfs = rootfs,
             rootfs_digest = rootfs_digest,
             initramfs = initramfs,
@@ -140,9 +142,9 @@ An image without an executable `/bin/kestrel`, the agent, does not boot, so the 
             aspects = [packs_aspect],
             doc = "The image: a target of the `fledge.image` extension, `fledge_layers`, `fledge_layout`, an OCI " +
                   "layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or " +
-                  "docker-save tar. Of several images in a layout or tar the one for linux/amd64 is taken. The " +
-                  "image's config fills what manifest.toml leaves out. Without an image the root file system has " +
-                  "the agent and the mappings alone.",
+                  "docker-save tar. Of several images in a layout or tar the one for the target platform's CPU is " +
+                  "taken, linux/amd64 or linux/arm64. The image's config fills what manifest.toml leaves out. " +
+                  "Without an image the root file system has the agent and the mappings alone.",
         ),
         "kernel": attr.label(
             providers = [FledgeKernelInfo],

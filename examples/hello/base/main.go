@@ -46,15 +46,15 @@ var entries = []struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: base OUTPUT.tar")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: base ARCHITECTURE OUTPUT.tar")
 		os.Exit(2)
 	}
-	f, err := os.Create(os.Args[1])
+	f, err := os.Create(os.Args[2])
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := writeArchive(f); err != nil {
+	if err := writeArchive(f, os.Args[1]); err != nil {
 		log.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -62,8 +62,8 @@ func main() {
 	}
 }
 
-// writeArchive writes the image: one uncompressed layer, config, manifest and index.
-func writeArchive(w io.Writer) error {
+// writeArchive writes the image for linux/ARCHITECTURE: one uncompressed layer, config, manifest and index.
+func writeArchive(w io.Writer, architecture string) error {
 	layer, err := layer()
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func writeArchive(w io.Writer) error {
 		return err
 	}
 	config, err := blob(tw, typeConfig, mustJSON(map[string]any{
-		"architecture": "amd64",
+		"architecture": architecture,
 		"os":           "linux",
 		"config": map[string]any{
 			"Env":          []string{"PATH=/usr/bin:/usr/sbin"},
