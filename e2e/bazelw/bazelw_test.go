@@ -13,6 +13,7 @@ import (
 // machine is a PATH with the programs of the host's PATH that scripts need, and whatever a test adds.
 type machine struct {
 	bin, cache string
+	env        []string // further variables
 }
 
 func newMachine(t *testing.T) *machine {
@@ -55,7 +56,9 @@ echo "%[3]s"
 
 func (m *machine) run(program string, args ...string) (string, error) {
 	cmd := exec.Command(program, args...)
-	cmd.Env = []string{"PATH=" + m.bin, "HOME=" + m.cache, "FLEDGE_CACHE=" + m.cache, "FLEDGE_KERNEL_BZIMAGE=/dev/null"}
+	cmd.Env = append([]string{
+		"PATH=" + m.bin, "HOME=" + m.cache, "FLEDGE_CACHE=" + m.cache, "FLEDGE_KERNEL_BZIMAGE=/dev/null",
+	}, m.env...)
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
@@ -135,5 +138,29 @@ func TestNoWay(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(m.cache, "bazel-*")); err != nil || len(left) != 0 {
 		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// What arm64 guests need is set up when it is asked for and missing, and never else.
+func TestArm64OnDemand(t *testing.T) {
+	const qemu, kernel = "FLEDGE_QEMU_ARM64=/qemu", "FLEDGE_KERNEL_ARM64=/Image"
+	for _, tt := range []struct {
+		env  []string
+		want string // how the output begins
+	}{
+		{nil, "bazel ran: build"},
+		{[]string{"FLEDGE_SETUP_ARM64=0"}, "bazel ran: build"},
+		{[]string{"FLEDGE_SETUP_ARM64=1", kernel}, "[fledge] setting up qemu_arm64 in "},
+		{[]string{"FLEDGE_SETUP_ARM64=1", qemu}, "[fledge] setting up kernel_arm64 in "},
+		{[]string{"FLEDGE_SETUP_ARM64=1", qemu, kernel}, "bazel ran: build"},
+	} {
+		m := newMachine(t)
+		m.addBazel(t, "bazel", "bazel 7.7.1")
+		m.add(t, "flock", "")
+		m.env = append(tt.env, "FLEDGE_DEBIAN_MIRROR=http://127.0.0.1:1") // so that it is a Debian machine
+		// It fails for want of apt, after it has said what it is about to do.
+		if out, _ := m.run("../../bazelw", "build"); !strings.HasPrefix(out, tt.want) {
+			t.Errorf("%q: got %q, want %q…", tt.env, out, tt.want)
+		}
 	}
 }

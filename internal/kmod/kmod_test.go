@@ -273,12 +273,23 @@ func TestAllBuiltIn(t *testing.T) {
 	}
 }
 
-// TestAgainstDepmod compares every module of a real kernel with what depmod finds out from their symbols.
+// TestAgainstDepmod compares every module of real kernels with what depmod finds out from their symbols.
 func TestAgainstDepmod(t *testing.T) {
-	src := os.Getenv("FLEDGE_KERNEL_MODULES")
-	if src == "" {
-		t.Skip("needs FLEDGE_KERNEL_MODULES, the folder lib/modules/RELEASE of a kernel")
+	for arch, variable := range map[string]string{
+		"amd64": "FLEDGE_KERNEL_MODULES", "arm64": "FLEDGE_KERNEL_ARM64_MODULES",
+	} {
+		t.Run(arch, func(t *testing.T) {
+			src := os.Getenv(variable)
+			if src == "" {
+				t.Skipf("needs %s, the folder lib/modules/RELEASE of a kernel", variable)
+			}
+			compareWithDepmod(t, src, arch)
+		})
 	}
+}
+
+func compareWithDepmod(t *testing.T, src, arch string) {
+	t.Helper()
 	if _, err := exec.LookPath("depmod"); err != nil {
 		t.Skipf("needs depmod: %v", err)
 	}
@@ -309,6 +320,9 @@ func TestAgainstDepmod(t *testing.T) {
 		checkOrder(t, tree, modules)
 		for _, m := range modules {
 			got = append(got, m.Name)
+			if m.Arch != arch {
+				t.Errorf("%s is for %s, want %s", m.Name, m.Arch, arch)
+			}
 		}
 		slices.Sort(want) // the order among independent modules is free
 		slices.Sort(got)
