@@ -1,6 +1,7 @@
 """The fledge_initramfs macro and its rule."""
 
 load(":compression.bzl", "INITRAMFS_COMPRESSION_ATTRS", "compression_args")
+load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
@@ -81,11 +82,6 @@ def _layers_of_init(ctx):
         packs.append(pack_mappings(ctx, "agent", {ctx.attr.agent: _AGENT_PATH}))
     return packs, _AGENT_PATH
 
-def _arch(ctx):
-    if ctx.target_platform_has_constraint(ctx.attr._arm64[platform_common.ConstraintValueInfo]):
-        return "arm64"
-    return "amd64"
-
 def _link(ctx, image_packs, fill_packs, packs, required):
     name = ctx.label.name + _EXTENSIONS[ctx.attr.compression]
     out = ctx.actions.declare_file(name)
@@ -98,7 +94,7 @@ def _link(ctx, image_packs, fill_packs, packs, required):
     args.add_all(packs, before_each = "--pack")
     compression_args(ctx, args)
     args.add("--require", required)
-    args.add("--arch", _arch(ctx))
+    args.add("--arch", guest_arch(ctx))
     args.add("--lint", ctx.attr.lint)
     if ctx.attr.strict_xattrs:
         args.add("--strict-xattrs")
@@ -144,6 +140,7 @@ def _initramfs_impl(ctx):
             packs = depset(image_packs + fill_packs + packs),
         ),
         FledgeImageInfo(
+            arch = guest_arch(ctx),
             rootfs = None,
             rootfs_digest = None,
             initramfs = initramfs,
@@ -164,7 +161,6 @@ _initramfs = rule(
         "kernel": attr.label(providers = [FledgeKernelInfo]),
         "lint": attr.string(default = "error", values = ["error", "warning"]),
         "strict_xattrs": attr.bool(),
-        "_arm64": attr.label(default = Label("@platforms//cpu:aarch64")),
     },
     provides = [FledgeImageInfo],
 )
