@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fledge-build/fledge/e2e/initramfs"
 	"github.com/fledge-build/fledge/internal/bootconf"
 )
 
@@ -26,7 +27,7 @@ func TestInitramfs(t *testing.T) {
 	for _, f := range k.failures(t) {
 		t.Run(f.name, func(t *testing.T) {
 			conf := bootconf.Config{Exec: f.exec}
-			said := said(k.boot(t, conf, slices.Concat(devices, f.tree), ""), "fledge-init: ")
+			said := said(k.boot(t, conf, slices.Concat(initramfs.Devices(), f.tree), ""), "fledge-init: ")
 			want := "error: exec " + f.exec + ": " + f.want
 			if diff := cmp.Diff([]string{want}, said); diff != "" {
 				t.Errorf("the init's lines (-want +got):\n%s", diff)
@@ -50,7 +51,7 @@ const (
 
 // testAgent boots an archive that has nothing but the agent: every mount point has to be made.
 func (k *kit) testAgent(t *testing.T) {
-	extra := slices.Concat(devices, tree{dir("bin", 0o755), file("bin/kestrel", 0o755, string(k.report))})
+	extra := slices.Concat(initramfs.Devices(), tree{dir("bin", 0o755), file("bin/kestrel", 0o755, string(k.report))})
 	// What follows the two dashes is for the first program, which is the init: the agent must not get it.
 	lines := k.boot(t, bootconf.Config{Exec: agent}, extra, "fledge_test=1 -- word")
 	k.checkReport(t, lines, []string{
@@ -137,7 +138,7 @@ func (k *kit) testShellScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	extra := slices.Concat(devices, tree{
+	extra := slices.Concat(initramfs.Devices(), tree{
 		dir("bin", 0o755), file("bin/busybox", 0o755, string(busybox)), link("bin/sh", "busybox"),
 		link("bin/poweroff", "busybox"), file("start", 0o755, script),
 	})

@@ -24,6 +24,18 @@ func BuildPacker(dir string) (string, error) {
 	return path, nil
 }
 
+// BuildStatic builds the repository's package pkg, such as "./tools/init", as images have it: static, for Linux on arch
+// (a GOARCH), without debug information. It uses the folder dir.
+func BuildStatic(dir, pkg, arch string) (program []byte, err error) {
+	path := filepath.Join(dir, "static")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg)
+	cmd.Dir, cmd.Env = Repository(), append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	}
+	return os.ReadFile(path)
+}
+
 // Repository is the folder of Fledge's sources.
 func Repository() string {
 	_, file, _, _ := runtime.Caller(0)
