@@ -3,6 +3,8 @@
 //
 // Every task runs once a round, so that what else the machine does meets all alike; the tables show medians and ratios.
 // The corpus is the Debian system of e2e/corpus, or any OCI layout.
+//
+// `go run ./bench --init --rounds 15` compares the init of an initramfs with the least in C; it needs no root.
 package main
 
 import (
@@ -38,6 +40,7 @@ type options struct {
 	all        bool
 	today      bool
 	growth     bool
+	inits      bool
 	cores      int
 }
 
@@ -49,6 +52,7 @@ func main() {
 	flag.BoolVar(&o.all, "all", false, "all compressors, and other levels and block sizes, too")
 	flag.BoolVar(&o.today, "pipeline", true, "measure skopeo + umoci + mksquashfs, too")
 	flag.BoolVar(&o.growth, "growth", true, "measure how an app change grows with the base, and a million files")
+	flag.BoolVar(&o.inits, "init", false, "instead, measure the init of an initramfs, in virtual machines")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -57,6 +61,9 @@ func main() {
 }
 
 func run(o options) (err error) {
+	if o.inits {
+		return measureInits(o, os.Stdout, os.Stderr)
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: umoci unpacks owners and devices")
 	}

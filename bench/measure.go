@@ -98,14 +98,18 @@ func medianOf(list []figures) figures {
 	}
 }
 
-// median is the middle value, the lower of the two for an even number.
 func median[T ~int64](list []figures, value func(figures) T) T {
 	var values []T
 	for _, f := range list {
 		values = append(values, value(f))
 	}
-	slices.Sort(values)
-	return values[(len(values)-1)/2]
+	return middle(values)
+}
+
+// middle is the middle value, the lower of the two for an even number.
+func middle[T ~int64](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[(len(sorted)-1)/2]
 }
 
 // folder is where a benchmark keeps its files.
