@@ -4,6 +4,7 @@
 // Every task runs once a round, so that what else the machine does meets all alike; the tables show medians and ratios.
 // The corpus is the Debian system of e2e/corpus, or any OCI layout.
 //
+// `go run ./bench --initramfs` compares initramfs images with what cpio, pigz and zstd make of the same tree, and
 // `go run ./bench --init --rounds 15` compares the init of an initramfs with the least in C; it needs no root.
 package main
 
@@ -40,6 +41,7 @@ type options struct {
 	all        bool
 	today      bool
 	growth     bool
+	initramfs  bool
 	inits      bool
 	cores      int
 }
@@ -52,6 +54,7 @@ func main() {
 	flag.BoolVar(&o.all, "all", false, "all compressors, and other levels and block sizes, too")
 	flag.BoolVar(&o.today, "pipeline", true, "measure skopeo + umoci + mksquashfs, too")
 	flag.BoolVar(&o.growth, "growth", true, "measure how an app change grows with the base, and a million files")
+	flag.BoolVar(&o.initramfs, "initramfs", false, "instead, measure initramfs images against find | cpio | pigz and zstd")
 	flag.BoolVar(&o.inits, "init", false, "instead, measure the init of an initramfs, in virtual machines")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -89,6 +92,9 @@ func run(o options) (err error) {
 		return err
 	}
 	writeHead(os.Stdout, o, versions, o.rounds)
+	if o.initramfs {
+		return compareInitramfs(o, t, d, c)
+	}
 
 	settings := []setting{zstd15, zstd3}
 	if o.all {

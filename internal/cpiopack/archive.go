@@ -87,10 +87,10 @@ type gathered struct {
 // perFile is about what a file takes in an archive besides its data, in bytes.
 const perFile = 192
 
-func (g *gathered) add(e fstree.Entry, data []byte) {
-	g.files = append(g.files, newFile(e, int64(len(data))))
-	g.data = append(g.data, data...)
-	g.size += len(data) + perFile
+// add notes a file whose data was appended.
+func (g *gathered) add(f file) {
+	g.files = append(g.files, f)
+	g.size += int(f.size) + perFile
 }
 
 func newFile(e fstree.Entry, size int64) file {

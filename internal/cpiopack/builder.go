@@ -108,14 +108,19 @@ func (b *Builder) addFile(e fstree.Entry, data io.Reader, size int64) error {
 	if b.cur.size+int(size)+perFile > b.size {
 		b.flush()
 	}
-	buf := make([]byte, size)
-	if _, err := io.ReadFull(data, buf); err != nil {
+	if b.cur.data == nil {
+		b.cur.data = make([]byte, 0, b.size)
+	}
+	old := len(b.cur.data)
+	content := b.cur.data[old : old+int(size)]
+	if _, err := io.ReadFull(data, content); err != nil {
 		return unexpected(err)
 	}
-	b.describe(&c, buf, true)
+	b.describe(&c, content, true)
 	b.contents = append(b.contents, c)
 	if size > 0 {
-		b.cur.add(e, buf)
+		b.cur.data = b.cur.data[:old+int(size)]
+		b.cur.add(newFile(e, size))
 	}
 	b.cur.count++
 	return nil
@@ -148,11 +153,11 @@ func (b *Builder) flush() {
 		b.links.resolve(&g.files[i])
 	}
 	seg := Segment{First: g.first, Count: g.count, Names: hashNames(g.files)}
-	var out bytes.Buffer
+	out := bytes.NewBuffer(make([]byte, 0, len(g.data)/2))
 	b.queue.Add(Job{
 		Run: func(e *Encoder) error {
 			unpacked := &counter{}
-			err := e.Compress(&out, func(w io.Writer) error { return g.write(io.MultiWriter(unpacked, w)) })
+			err := e.Compress(out, func(w io.Writer) error { return g.write(io.MultiWriter(unpacked, w)) })
 			seg.Unpacked, g.data = uint64(unpacked.n), nil
 			return err
 		},

@@ -40,7 +40,7 @@ const LZ4Magic = "\x02\x21\x4c\x18"
 const lz4Block = largeSegment
 
 // memoryBudget bounds, in bytes, what all encoders at work and their segments may take.
-const memoryBudget = 100 << 20
+const memoryBudget = 112 << 20
 
 // jobsFor is how many segments to compress at once when want are asked for; 0 is one a core.
 func jobsFor(spec codec.Spec, want int) int {
@@ -50,9 +50,9 @@ func jobsFor(spec codec.Spec, want int) int {
 	each := 4 << 20
 	switch {
 	case spec.Name == "zstd" && spec.Level >= 10:
-		each = 40 << 20
+		each = 38 << 20
 	case spec.Name == "zstd":
-		each = 24 << 20
+		each = 16 << 20
 	case spec.Name == "xz":
 		each = 32 << 20
 	}
@@ -65,6 +65,12 @@ type Encoder struct {
 	spec codec.Spec
 	gzip *gzip.Writer
 	zstd *zstd.Encoder
+}
+
+// DefaultLevel is the level of an initramfs where none is asked for: that of gzip takes a third of the time of 9 and makes
+// 0.6 % more bytes.
+func DefaultLevel(compressor string) int {
+	return map[string]int{"gzip": 7, "zstd": 15}[compressor]
 }
 
 // NewEncoder makes an encoder.

@@ -28,7 +28,8 @@ type queued struct {
 
 // NewQueue starts a queue with an encoder for each goroutine. Close must be called.
 func NewQueue(encoders []*Encoder) *Queue {
-	n := len(encoders)
+	// Twice as many jobs as encoders keep these busy while a slow one holds up the order.
+	n := 2 * len(encoders)
 	q := &Queue{work: make(chan *queued, n), order: make(chan *queued, n), end: make(chan struct{})}
 	for _, e := range encoders {
 		go func() {
@@ -58,7 +59,7 @@ func NewQueue(encoders []*Encoder) *Queue {
 	return q
 }
 
-// Add adds a job; it waits while as many as there are encoders are ahead.
+// Add adds a job; it waits while twice as many as there are encoders are ahead.
 func (q *Queue) Add(j Job) {
 	item := &queued{Job: j, ready: make(chan error, 1)}
 	q.order <- item

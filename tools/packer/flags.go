@@ -19,7 +19,7 @@ type compressionFlags struct {
 
 func (c *compressionFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&c.name, "compression", "zstd", "`compressor`: zstd, gzip, xz, lz4 or none")
-	fs.IntVar(&c.level, "level", 0, "`level` of the compressor; 0 is its default (zstd 15, gzip 9)")
+	fs.IntVar(&c.level, "level", 0, "`level` of the compressor; 0 is its default: zstd 15, gzip 9, in an initramfs 7")
 	fs.IntVar(&c.blockSize, "block-size", codec.DefaultBlockSize,
 		"`bytes` of a block, a power of two from 4096 to 1048576")
 	fs.IntVar(&c.jobs, "jobs", 0, "blocks compressed at once; 0 is one a core; does not change the output")

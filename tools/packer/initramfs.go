@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
@@ -35,10 +36,11 @@ func runInitramfs(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	spec, err := o.comp.spec()
+	spec, err := o.comp.initramfsSpec()
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(30) // as for packing
 	tree, packs, err := mergeInitramfs(o.layers)
 	defer closeAll(packs)
 	if err != nil {

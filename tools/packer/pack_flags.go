@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/codec"
@@ -30,15 +31,28 @@ type packMaker struct {
 // maker checks the flags.
 func (p *packFlags) maker() (packMaker, error) {
 	spec, err := p.spec()
+	if p.target == "initramfs" {
+		spec, err = p.initramfsSpec()
+	}
 	if err == nil && p.target != "squashfs" && p.target != "initramfs" {
 		err = cli.Usagef("--for %q: give squashfs or initramfs", p.target)
 	}
 	return packMaker{*p, spec}, err
 }
 
+// initramfsSpec is spec with the default levels of an initramfs.
+func (c *compressionFlags) initramfsSpec() (codec.Spec, error) {
+	own := *c
+	if own.level == 0 {
+		own.level = cpiopack.DefaultLevel(own.name)
+	}
+	return own.spec()
+}
+
 // write makes a pack in f of what add adds, and returns the number of entries.
 func (m packMaker) write(f *os.File, add func(layerpack.Adder) error) (entries int64, err error) {
 	if m.target == "initramfs" {
+		debug.SetGCPercent(30) // segments and encoders are large, and few
 		b, err := cpiopack.NewBuilder(f, cpiopack.Options{Codec: m.codec, Jobs: m.jobs})
 		if err != nil {
 			return 0, err

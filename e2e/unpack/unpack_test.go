@@ -1,6 +1,6 @@
-// Package initramfs has the kernel unpack initramfs images of odd layers, and compares what it makes of them with what
+// Package unpack has the kernel unpack initramfs images of odd layers, and compares what it makes of them with what
 // umoci makes of the layers.
-package initramfs
+package unpack
 
 import (
 	"archive/tar"
@@ -127,7 +127,7 @@ func newKit(t *testing.T) kit {
 		t.Skip(err)
 	}
 	folder := t.TempDir()
-	for pkg, program := range map[string]*string{"tools/boot": &k.boot, "e2e/initramfs/guest": &k.guest} {
+	for pkg, program := range map[string]*string{"tools/boot": &k.boot, "e2e/unpack/guest": &k.guest} {
 		*program = filepath.Join(folder, filepath.Base(pkg))
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", *program, "./"+pkg)
 		cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
