@@ -15,7 +15,7 @@ import (
 	"github.com/fledge-build/fledge/e2e/layers"
 )
 
-const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_layers", "fledge_rootfs")
+const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_initramfs", "fledge_layers", "fledge_rootfs")
 
 fledge_layers(name = "base", config = "config.json", layers = ["base.tar"])
 
@@ -29,6 +29,16 @@ fledge_layers(name = "base", config = "config.json", layers = ["base.tar"])
     manifest = "manifest.toml",
     mappings = {"motd": "/etc/motd"},
 ) for name in ["app", "other"]]
+
+fledge_initramfs(
+    name = "ram",
+    busybox = None,
+    image = ":app_image",
+    init = "none",
+    manifest = "manifest.toml",
+    mappings = {"agent.sh": "/init"},
+    modes = {"/init": "0755"},
+)
 `
 
 const manifest = `name = "incremental"
@@ -126,6 +136,15 @@ func TestIncremental(t *testing.T) {
 		w.Write(t, "base.tar", layerTar(t, "base", "changed "+nonce, 8<<20))
 	}, "FledgePack //:base", "FledgeLink //:app", "FledgeManifest //:app")
 
+	t.Run("an initramfs of the same image", func(t *testing.T) {
+		spawns, _ := w.Build(t, "//:ram")
+		expect(t, fledges(spawns), "FledgePack //:base", "FledgePack //:app_image", "FledgePackFiles //:ram",
+			"FledgeLinkInitramfs //:ram", "FledgeManifest //:ram")
+		// The segments of the base are copied, whatever the app is: the packs that are not made anew hold them compressed.
+		w.Write(t, "app.tar", strings.Replace(app, "\napp", "\naPp", 1))
+		spawns, _ = w.Build(t, "//:ram")
+		expect(t, spawns, "FledgePack //:app_image", "FledgeLinkInitramfs //:ram", "FledgeManifest //:ram")
+	})
 	t.Run("a second image on the same base", func(t *testing.T) {
 		spawns, _ := w.Build(t, "//:other")
 		spawns = slices.DeleteFunc(spawns, func(s harness.Spawn) bool { return s.Mnemonic == "FledgeBootInitramfs" })

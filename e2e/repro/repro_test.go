@@ -1,4 +1,4 @@
-// Package repro builds the example twice, in as different surroundings as a machine allows, and compares the outputs byte
+// Package repro builds the examples twice, in as different surroundings as a machine allows, and compares the outputs byte
 // by byte.
 package repro
 
@@ -16,7 +16,8 @@ import (
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
-const target = "//examples/hello:image"
+// A root file system, and an initramfs of the same image.
+var targets = []string{"//examples/hello:image", "//examples/initramfs:image"}
 
 // surroundings are what must not reach an output.
 type surroundings struct {
@@ -45,8 +46,8 @@ func TestReproducible(t *testing.T) {
 		t.Run("another user", func(t *testing.T) { t.Skip("needs root: the second build runs as the same user") })
 	}
 	first, second := usual.build(t), other.build(t)
-	if len(first) != 3 || !slices.Equal(names(first), names(second)) {
-		t.Fatalf("outputs %q and %q, want three of the same names", names(first), names(second))
+	if len(first) != 5 || !slices.Equal(names(first), names(second)) {
+		t.Fatalf("outputs %q and %q, want five of the same names", names(first), names(second))
 	}
 	for i := range first {
 		a, b := digest(t, first[i]), digest(t, second[i])
@@ -74,7 +75,7 @@ func digest(t *testing.T, path string) string {
 	return fmt.Sprintf("%d bytes, sha256:%x", len(data), sha256.Sum256(data))
 }
 
-// script builds the target and prints the paths of its outputs.
+// script builds the targets and prints the paths of its outputs.
 const script = `set -eu
 umask "$UMASK"
 cd "$REPOSITORY"
@@ -82,7 +83,8 @@ bazel() { "$REPOSITORY/bazelw" --output_base="$OUTPUT_BASE" "$@"; }
 trap 'bazel shutdown' EXIT
 bazel build --symlink_prefix=/ "$@"
 root=$(bazel info execution_root)
-bazel cquery --output=files "$@" | sed "s|^|outputs: $root/|"
+while [ "${1#-}" != "$1" ]; do flags="${flags-} $1"; shift; done
+bazel cquery --output=files ${flags-} "set($*)" | sed "s|^|outputs: $root/|"
 `
 
 // open gives all users a way to the folders $PATHS, which are below $HIDDEN, a folder that only root may enter. It needs a
@@ -107,7 +109,7 @@ rmdir "$stage"
 exec "$@"
 `
 
-// build returns the paths of the target's outputs.
+// build returns the paths of the targets' outputs.
 func (s surroundings) build(t *testing.T) []string {
 	t.Helper()
 	dir := harness.NewFolder(t)
@@ -116,7 +118,7 @@ func (s surroundings) build(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	command := append(slices.Clone(s.prefix), "sh", "-c", script, "build")
-	command = append(append(command, s.bazel...), target)
+	command = append(append(command, s.bazel...), targets...)
 	env := append(os.Environ(), "UMASK="+s.umask, "REPOSITORY="+toolrun.Repository(), "OUTPUT_BASE="+base)
 	env = append(env, s.env...)
 	if s.user {

@@ -286,3 +286,81 @@ func TestMixed(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// makeInitramfs links packs that packer makes of single files: absolute path to source.
+func (k kit) makeInitramfs(t *testing.T, files map[string]string, extra ...string) string {
+	t.Helper()
+	out := t.TempDir()
+	spec, pack, archive := filepath.Join(out, "spec"), filepath.Join(out, "files.pack"), filepath.Join(out, "test.cpio.gz")
+	var lines []byte
+	for dest, src := range files {
+		lines = fmt.Appendf(lines, "{\"src\": %q, \"dest\": %q, \"mode\": \"0755\"}\n", src, dest)
+	}
+	if err := os.WriteFile(spec, lines, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	harness.MustPacker(t, "pack-files", "--for", "initramfs", "--compression", "gzip", "--spec", spec, "--out", pack)
+	args := append([]string{"initramfs", "--compression", "gzip", "--out", archive}, extra...)
+	r := harness.MustPacker(t, append(args, "--pack", pack)...)
+	t.Log(strings.TrimSpace(r.Output))
+	return archive
+}
+
+// TestMemory boots machines with the least memory that a manifest may give to an initramfs of 90 MiB, and with too little
+// for one of 140 MiB: what the build checks is what the kernel needs.
+func TestMemory(t *testing.T) {
+	k := newKit(t)
+	boot := func(mb int) string {
+		data := filepath.Join(t.TempDir(), "data")
+		if err := os.WriteFile(data, make([]byte, mb<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		archive := k.makeInitramfs(t, map[string]string{"/init": k.guest, "/data": data})
+		r, err := toolrun.Run(k.boot, "--kernel", k.kernel, "--initramfs", archive, "--memory-mb", "256", "--verbose", "--timeout", "60",
+			"--expect", "guest: done <nil>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Output
+	}
+	if out := boot(90); strings.Contains(out, "unpacking failed") || !strings.Contains(out, "94371840 bytes") {
+		t.Errorf("the 90 MiB are not there:\n%s", out)
+	}
+	if out := boot(140); !strings.Contains(out, "nitramfs unpacking failed") {
+		t.Errorf("140 MiB in a machine of 256 should not fit:\n%s", out)
+	}
+}
+
+// TestBusybox runs a script as the init's program, with the applets that the packer found in the binary.
+func TestBusybox(t *testing.T) {
+	k := newKit(t)
+	imagetest.Need(t, "busybox")
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	init, script := filepath.Join(out, "init"), filepath.Join(out, "script")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", init, "./tools/init")
+	cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build ./tools/init: %v\n%s", err, said)
+	}
+	const text = "#!/bin/sh\necho \"guest: pid $$ $(ls /usr/bin | wc -l) $(stat -c %a /tmp) $(readlink /bin/sh)\"\npoweroff -f\n"
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	packs := []string{filepath.Join(out, "busybox.pack"), filepath.Join(out, "init.pack")}
+	harness.MustPacker(t, "pack-busybox", "--compression", "gzip", "--busybox", busybox, "--out", packs[0])
+	harness.MustPacker(t, "pack-init", "--compression", "gzip", "--init", init, "--exec", "/usr/local/bin/run", "--out", packs[1])
+	archive := k.makeInitramfs(t, map[string]string{"/usr/local/bin/run": script},
+		"--fill-pack", packs[0], "--pack", packs[1], "--arch", runtime.GOARCH)
+	r, err := toolrun.Run(k.boot, "--kernel", k.kernel, "--initramfs", archive, "--verbose", "--timeout", "60",
+		"--expect", " 1777 /bin/busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 0 || !strings.Contains(r.Output, "guest: pid 1 ") {
+		t.Errorf("exit code %d\n%s", r.Code, r.Output)
+	}
+}

@@ -3,6 +3,7 @@ package initramfs
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/cpiopack"
+	"github.com/fledge-build/fledge/internal/elfinfo"
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
@@ -245,7 +247,42 @@ func TestLint(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
 		}
 	}
+	lintShell(t)
 	if _, err := Lint(&fstree.Tree{}, nil, "mips"); err == nil {
 		t.Error("no error for an unknown architecture")
+	}
+}
+
+// lintShell takes the shell of this machine out of its system.
+func lintShell(t *testing.T) {
+	t.Helper()
+	data, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Skipf("needs a shell: %v", err)
+	}
+	info, ok := elfinfo.Read(data, true)
+	if !ok || len(info.Libraries) == 0 {
+		t.Skip("needs a shell with shared libraries")
+	}
+	arch := map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}[info.Machine]
+	shell := executable(regular("bin/sh", string(data)))
+	loader := executable(regular(strings.TrimPrefix(info.Loader, "/"), "loader"))
+	missing := func(items ...item) string {
+		tree, packs := merge(t, []*cpiopack.Reader{pack(t, "gzip", items...)})
+		problems, err := Lint(tree, packs, arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(problems, "\n")
+	}
+	if got, want := missing(shell, loader), "/bin/sh needs "+strings.Join(info.Libraries, ", "); !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	items := []item{shell, loader}
+	for _, lib := range info.Libraries {
+		items = append(items, symlink("opt/lib/"+lib, "elsewhere"))
+	}
+	if got := missing(items...); got != "" {
+		t.Errorf("%q with all libraries", got)
 	}
 }
