@@ -3,7 +3,6 @@ package cpiopack
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -18,6 +17,7 @@ import (
 	"github.com/fledge-build/fledge/internal/elfinfo"
 	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // Options tell how a pack is made.
@@ -48,11 +48,11 @@ type Builder struct {
 // NewBuilder begins a pack in f, which is empty and can be read and written at any place. Close must be called whatever
 // happens.
 func NewBuilder(f *os.File, o Options) (*Builder, error) {
-	if _, err := f.WriteAt([]byte(magic), 0); err != nil {
+	if _, err := f.WriteAt([]byte(kind.Magic), 0); err != nil {
 		return nil, err
 	}
 	return &Builder{
-		f: f, o: o, size: segmentSize(o.Codec), queue: NewQueue(NewEncoders(o.Codec, o.Jobs)), pos: int64(len(magic)),
+		f: f, o: o, size: segmentSize(o.Codec), queue: NewQueue(NewEncoders(o.Codec, o.Jobs)), pos: packfile.MagicSize,
 		cur: &gathered{}, links: newLinks(),
 	}, nil
 }
@@ -309,22 +309,17 @@ func (b *Builder) writeIndex() error {
 		codec: b.o.Codec, dataEnd: b.pos, entryBytes: b.entries.Size(), entries: b.count,
 		contents: int64(len(b.contents)), segments: int64(len(b.segments)), programs: int64(len(b.programs)),
 	}
-	h := sha256.New()
-	out := bufio.NewWriterSize(io.NewOffsetWriter(b.f, b.pos), 256<<10)
-	w := io.MultiWriter(h, out) // the buffer's error sticks and shows when it is flushed
-	io.Copy(w, b.entries.Reader())
-	var buf []byte
-	for _, c := range b.contents {
-		buf = c.append(buf[:0])
-		w.Write(buf)
-	}
-	for _, s := range b.segments {
-		buf = s.append(buf[:0])
-		w.Write(buf)
-	}
-	w.Write(b.programs)
-	w.Write(foot.encode())
-	out.Write(h.Sum(nil))
-	out.WriteString(magic)
-	return out.Flush()
+	return kind.WriteIndex(b.f, b.pos, foot.encode(), func(w io.Writer) {
+		io.Copy(w, b.entries.Reader())
+		var buf []byte
+		for _, c := range b.contents {
+			buf = c.append(buf[:0])
+			w.Write(buf)
+		}
+		for _, s := range b.segments {
+			buf = s.append(buf[:0])
+			w.Write(buf)
+		}
+		w.Write(b.programs)
+	})
 }

@@ -39,8 +39,9 @@ const LZ4Magic = "\x02\x21\x4c\x18"
 // lz4Block is how much a block of the legacy format holds, in bytes; the format allows 8 MiB.
 const lz4Block = largeSegment
 
-// memoryBudget bounds, in bytes, what all encoders at work and their segments may take.
-const memoryBudget = 112 << 20
+// memoryBudget bounds, in bytes, what all encoders at work and their segments may take, so that a tool stays below 300 MB
+// on machines with many cores too.
+const memoryBudget = 160 << 20
 
 // jobsFor is how many segments to compress at once when want are asked for; 0 is one a core.
 func jobsFor(spec codec.Spec, want int) int {
@@ -50,9 +51,9 @@ func jobsFor(spec codec.Spec, want int) int {
 	each := 4 << 20
 	switch {
 	case spec.Name == "zstd" && spec.Level >= 10:
-		each = 38 << 20
+		each = 64 << 20
 	case spec.Name == "zstd":
-		each = 16 << 20
+		each = 24 << 20
 	case spec.Name == "xz":
 		each = 32 << 20
 	}

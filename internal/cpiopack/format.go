@@ -15,6 +15,7 @@ import (
 	"math"
 
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // A pack is, with all numbers little endian:
@@ -26,16 +27,13 @@ import (
 //	  contents  contentSize bytes each
 //	  segments  segmentRecord bytes each
 //	  programs  descriptions of ELF files (package elfinfo), without gaps
-//	footer     footerSize bytes
-//
-// The footer holds what is needed to find the sections, and the SHA-256 of the index and of the footer before it.
+//	footer     of package packfile; its head holds what is needed to find the sections
 const (
-	magic         = "FLGCPIO\x01" // the last byte is the version
 	contentSize   = 4 + 4 + 4
 	segmentRecord = 8 + 8 + 8 + 4 + 4 + 4 + sha256.Size
-	footerHead    = 4 + 8 + 8 + 4 + 4 + 4 + 4
-	footerSize    = footerHead + sha256.Size + 8
 )
+
+var kind = packfile.Kind{Magic: "FLGCPIO\x01", Name: "an initramfs layer pack", HeadSize: 4 + 8 + 8 + 4 + 4 + 4 + 4}
 
 // NoSegment is the Segment of a content without data.
 const NoSegment = ^uint32(0)
@@ -119,10 +117,10 @@ type footer struct {
 
 var codecNumbers = []string{"none", "gzip", "xz", "lz4", "zstd"}
 
-// encode is the footer without its hash and magic.
+// encode is the footer's head.
 func (f footer) encode() []byte {
 	le := binary.LittleEndian
-	b := make([]byte, 0, footerSize)
+	b := make([]byte, 0, kind.HeadSize)
 	for i, name := range codecNumbers {
 		if name == f.codec.Name {
 			b = append(b, byte(i), byte(f.codec.Level), 0, 0)
@@ -152,8 +150,8 @@ func decodeFooter(b []byte, fileSize int64) (footer, error) {
 		segments:   int64(le.Uint32(b[28:])),
 		programs:   int64(le.Uint32(b[32:])),
 	}
-	if f.dataEnd < int64(len(magic)) || f.dataEnd > fileSize || f.entryBytes > fileSize ||
-		f.end()+footerSize != fileSize {
+	if f.dataEnd < packfile.MagicSize || f.dataEnd > fileSize || f.entryBytes > fileSize ||
+		f.end()+kind.FooterSize() != fileSize {
 		return footer{}, errors.New("sections of the index do not add up to the size of the file")
 	}
 	return f, nil

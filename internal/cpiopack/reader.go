@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/elfinfo"
 	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // Reader reads a pack. Its methods may be called concurrently. It keeps 12 bytes a file and 68 a segment in memory.
@@ -37,42 +39,14 @@ func Open(path string) (*Reader, error) {
 	return r, nil
 }
 
-var errDamaged = errors.New("the index is damaged or cut off; pack the layer again")
-
 func newReader(f *os.File) (*Reader, error) {
-	info, err := f.Stat()
+	r := &Reader{f: f}
+	err := kind.Check(f, func(head []byte, size int64) (index int64, err error) {
+		r.foot, err = decodeFooter(head, size)
+		return r.foot.dataEnd, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	size := info.Size()
-	if size < int64(len(magic)+footerSize) {
-		return nil, errors.New("too short for a layer pack")
-	}
-	var head [len(magic)]byte
-	var foot [footerSize]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil {
-		return nil, err
-	}
-	if _, err := f.ReadAt(foot[:], size-footerSize); err != nil {
-		return nil, err
-	}
-	if string(head[:]) != magic {
-		return nil, errors.New("not an initramfs layer pack of this version")
-	}
-	if string(foot[footerSize-len(magic):]) != magic {
-		return nil, errDamaged
-	}
-	r := &Reader{f: f}
-	if r.foot, err = decodeFooter(foot[:], size); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(f, r.foot.dataEnd, r.foot.end()-r.foot.dataEnd)); err != nil {
-		return nil, err
-	}
-	h.Write(foot[:footerHead])
-	if string(h.Sum(nil)) != string(foot[footerHead:footerHead+sha256.Size]) {
-		return nil, errDamaged
 	}
 	return r, r.readIndex()
 }
@@ -89,7 +63,7 @@ func (r *Reader) readIndex() error {
 		c := r.contents[i]
 		if c.Segment != NoSegment && int64(c.Segment) >= r.foot.segments || (c.Segment == NoSegment) != (c.Size == 0) ||
 			int64(c.program) > r.foot.programs {
-			return fmt.Errorf("%w: content %d", errDamaged, i)
+			return fmt.Errorf("%w: content %d", packfile.ErrDamaged, i)
 		}
 	}
 	b = b[len(r.contents)*contentSize:]
@@ -97,9 +71,9 @@ func (r *Reader) readIndex() error {
 	for i := range r.segments {
 		s := decodeSegment(b[i*segmentRecord:])
 		end := uint64(r.foot.dataEnd)
-		if s.Offset < uint64(len(magic)) || s.Offset > end || s.Size > end-s.Offset ||
+		if s.Offset < packfile.MagicSize || s.Offset > end || s.Size > end-s.Offset ||
 			int64(s.First)+int64(s.Count) > r.foot.contents {
-			return fmt.Errorf("%w: segment %d", errDamaged, i)
+			return fmt.Errorf("%w: segment %d", packfile.ErrDamaged, i)
 		}
 		r.segments[i] = s
 	}
@@ -130,7 +104,7 @@ func (r *Reader) Program(n uint32) (info elfinfo.Info, ok bool, err error) {
 	}
 	info, err = elfinfo.Parse(r.programs[at-1:])
 	if err != nil {
-		err = fmt.Errorf("layer pack %s: %w: content %d: %w", r.Name(), errDamaged, n, err)
+		err = fmt.Errorf("layer pack %s: %w: content %d: %w", r.Name(), packfile.ErrDamaged, n, err)
 	}
 	return info, err == nil, err
 }
@@ -141,7 +115,7 @@ func (r *Reader) Entries() iter.Seq2[fstree.Entry, error] {
 		section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.entryBytes)
 		for e, err := range entries.Read(section, r.foot.entries, r.foot.contents) {
 			if err != nil {
-				err = fmt.Errorf("%w: %w", errDamaged, err)
+				err = fmt.Errorf("%w: %w", packfile.ErrDamaged, err)
 			}
 			if !yield(e, err) {
 				return
@@ -173,7 +147,7 @@ func (r *Reader) Rename(w io.Writer, i uint32, names map[uint32][]string) error 
 	}
 	defer in.Close()
 	files := r.files(s)
-	err = rename(w, in, func(k int) []string {
+	err = rename(w, io.LimitReader(in, int64(min(s.Unpacked, math.MaxInt64))), func(k int) []string {
 		if k >= len(files) {
 			return nil
 		}

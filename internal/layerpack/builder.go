@@ -1,7 +1,6 @@
 package layerpack
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -14,6 +13,7 @@ import (
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // Options tell how a pack is made.
@@ -56,10 +56,10 @@ func NewBuilder(f *os.File, o Options) (*Builder, error) {
 	if err := codec.CheckBlockSize(o.BlockSize); err != nil {
 		return nil, err
 	}
-	if _, err := f.WriteAt([]byte(magic), 0); err != nil {
+	if _, err := f.WriteAt([]byte(packKind.Magic), 0); err != nil {
 		return nil, err
 	}
-	pipe, err := newPipeline(f, int64(len(magic)), o.Codec, o.BlockSize, o.Codec.Jobs(o.BlockSize, o.Jobs))
+	pipe, err := newPipeline(f, packfile.MagicSize, o.Codec, o.BlockSize, o.Codec.Jobs(o.BlockSize, o.Jobs))
 	if err != nil {
 		return nil, err
 	}
@@ -210,19 +210,12 @@ func (b *Builder) writeIndex() error {
 
 		entryBytes: b.entries.Size(),
 	}
-	h := sha256.New()
-	out := bufio.NewWriterSize(io.NewOffsetWriter(b.f, b.pipe.pos), 256<<10)
-	w := io.MultiWriter(h, out)
-	b.writeSections(w)
-	w.Write(foot.encode())
-	out.Write(h.Sum(nil))
-	out.WriteString(magic)
-	if err := out.Flush(); err != nil { // which also tells of a failed write before it
+	if err := packKind.WriteIndex(b.f, b.pipe.pos, foot.encode(), b.writeSections); err != nil {
 		return err
 	}
 	b.stats.Contents = foot.contents
-	b.stats.Data = foot.dataEnd - int64(len(magic))
-	b.stats.Size = foot.end() + footerSize
+	b.stats.Data = foot.dataEnd - packfile.MagicSize
+	b.stats.Size = foot.end() + packKind.FooterSize()
 	return b.f.Truncate(b.stats.Size)
 }
 

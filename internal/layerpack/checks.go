@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // castagnoli is the polynomial of CRC-32C, for which processors have an instruction: a check costs next to nothing
@@ -76,7 +78,7 @@ func (r *Reader) readChecks() error {
 // ReadAt fills p with what lies at offset off of the pack, which must be data, and verifies it. What the checks cover
 // beyond p is read for that too, so large pieces that begin and end at multiples of 64 KiB are best.
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
-	begin, end := int64(len(magic)), r.foot.dataEnd
+	begin, end := int64(packfile.MagicSize), r.foot.dataEnd
 	if off < begin || off > end || int64(len(p)) > end-off {
 		return 0, errors.New("read outside of the data")
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // A pack is, with all numbers little endian:
@@ -19,16 +20,14 @@ import (
 //	  block sizes   4 bytes each; those of one content follow each other
 //	  fragments     fragmentSize bytes each
 //	  checks        4 bytes each: CRC-32C of the data in every checkSize bytes of the file
-//	footer          footerSize bytes
-//
-// The footer holds what is needed to find the sections, and the SHA-256 of the index and of the footer before it.
+//	footer          of package packfile; its head holds what is needed to find the sections
 const (
-	magic        = "FLGPACK\x02" // the last byte is the version
 	recordSize   = sha256.Size + 8 + 8 + 8
 	fragmentSize = 8 + 4 + 4
 	checkSize    = 64 << 10
-	footerSize   = 80
 )
+
+var packKind = packfile.Kind{Magic: "FLGPACK\x02", Name: "a layer pack", HeadSize: 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4}
 
 // maxBlocks bounds the blocks of one content, so that their sizes fit into memory: 64 MiB of them.
 const maxBlocks = 1 << 24
@@ -47,10 +46,10 @@ type footer struct {
 
 var codecNumbers = []string{"none", "gzip", "xz", "lz4", "zstd"}
 
-// encode is the footer without its hash and magic.
+// encode is the footer's head.
 func (f footer) encode() []byte {
 	le := binary.LittleEndian
-	b := make([]byte, 0, footerSize)
+	b := make([]byte, 0, packKind.HeadSize)
 	for i, name := range codecNumbers {
 		if name == f.codec.Name {
 			b = append(b, byte(i), byte(f.codec.Level), 0, 0)
@@ -64,9 +63,6 @@ func (f footer) encode() []byte {
 	b = le.AppendUint32(b, uint32(f.fragments))
 	return le.AppendUint32(b, uint32(f.blocks))
 }
-
-// footerHead is the length of what encode makes.
-const footerHead = footerSize - sha256.Size - len(magic)
 
 // decodeFooter reads what encode made and checks it against the size of the pack.
 func decodeFooter(b []byte, fileSize int64) (footer, error) {
@@ -91,8 +87,8 @@ func decodeFooter(b []byte, fileSize int64) (footer, error) {
 	if err := codec.CheckBlockSize(f.blockSize); err != nil {
 		return footer{}, err
 	}
-	if f.dataEnd < int64(len(magic)) || f.dataEnd > fileSize || f.entryBytes > fileSize ||
-		f.end()+footerSize != fileSize {
+	if f.dataEnd < packfile.MagicSize || f.dataEnd > fileSize || f.entryBytes > fileSize ||
+		f.end()+packKind.FooterSize() != fileSize {
 		return footer{}, fmt.Errorf("sections of the index do not add up to the size of the file")
 	}
 	return f, nil

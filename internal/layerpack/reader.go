@@ -2,7 +2,6 @@ package layerpack
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // Reader reads a pack. Its methods may be called concurrently. It keeps only the table of fragment blocks, the checks of
@@ -43,36 +43,13 @@ func Open(path string) (*Reader, error) {
 	return r, nil
 }
 
-var errDamaged = errors.New("the index is damaged or cut off; pack the layer again")
-
 func newReader(f *os.File) (*Reader, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	size := info.Size()
-	if size < int64(len(magic))+footerSize {
-		return nil, errors.New("too short for a layer pack")
-	}
-	var head [len(magic)]byte
-	var foot [footerSize]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil {
-		return nil, err
-	}
-	if _, err := f.ReadAt(foot[:], size-footerSize); err != nil {
-		return nil, err
-	}
-	if string(head[:]) != magic {
-		return nil, errors.New("not a layer pack of this version")
-	}
-	if string(foot[footerSize-len(magic):]) != magic {
-		return nil, errDamaged
-	}
 	r := &Reader{f: f}
-	if r.foot, err = decodeFooter(foot[:], size); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	if err := r.verify(foot[:]); err != nil {
+	err := packKind.Check(f, func(head []byte, size int64) (index int64, err error) {
+		r.foot, err = decodeFooter(head, size)
+		return r.foot.dataEnd, err
+	})
+	if err != nil {
 		return nil, err
 	}
 	r.contents = window{f: f, at: r.foot.contentsAt(), end: r.foot.blocksAt()}
@@ -81,20 +58,6 @@ func newReader(f *os.File) (*Reader, error) {
 		return nil, err
 	}
 	return r, r.readChecks()
-}
-
-// verify compares the index and the footer with the hash in the footer.
-func (r *Reader) verify(foot []byte) error {
-	h := sha256.New()
-	section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.end()-r.foot.dataEnd)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{section}, make([]byte, 256<<10)); err != nil {
-		return err
-	}
-	h.Write(foot[:footerHead])
-	if string(h.Sum(nil)) != string(foot[footerHead:footerHead+sha256.Size]) {
-		return errDamaged
-	}
-	return nil
 }
 
 func (r *Reader) readFragments() error {
@@ -107,7 +70,7 @@ func (r *Reader) readFragments() error {
 		le := binary.LittleEndian
 		fb := FragmentBlock{Offset: le.Uint64(b[:]), Size: le.Uint32(b[8:]), Length: le.Uint32(b[12:])}
 		if err := r.checkBlock(fb.Offset, fb.Size, uint64(fb.Length)); err != nil || fb.Length == 0 || fb.Size == 0 {
-			return fmt.Errorf("%w: fragment block %d: %v", errDamaged, len(r.fragments), err)
+			return fmt.Errorf("%w: fragment block %d: %v", packfile.ErrDamaged, len(r.fragments), err)
 		}
 		r.fragments = append(r.fragments, fb)
 	}
@@ -121,7 +84,7 @@ func (r *Reader) checkBlock(offset uint64, s uint32, length uint64) error {
 	switch {
 	case length > uint64(r.foot.blockSize) || disk > length || s&Uncompressed != 0 && disk != length:
 		return fmt.Errorf("block of %d bytes for %d bytes", disk, length)
-	case disk > 0 && (offset < uint64(len(magic)) || offset > end || disk > end-offset):
+	case disk > 0 && (offset < packfile.MagicSize || offset > end || disk > end-offset):
 		return fmt.Errorf("block of %d bytes at %d lies outside of the data", disk, offset)
 	}
 	return nil
@@ -158,7 +121,7 @@ func (r *Reader) Content(i uint32) (Content, error) {
 	}
 	c, err := r.content(decodeRecord(b))
 	if err != nil {
-		return Content{}, fmt.Errorf("%w: content %d: %w", errDamaged, i, err)
+		return Content{}, fmt.Errorf("%w: content %d: %w", packfile.ErrDamaged, i, err)
 	}
 	return c, nil
 }
@@ -205,7 +168,7 @@ func (r *Reader) Entries() iter.Seq2[fstree.Entry, error] {
 		section := io.NewSectionReader(r.f, r.foot.dataEnd, r.foot.entryBytes)
 		for e, err := range entries.Read(section, r.foot.entries, r.foot.contents) {
 			if err != nil {
-				err = fmt.Errorf("%w: %w", errDamaged, err)
+				err = fmt.Errorf("%w: %w", packfile.ErrDamaged, err)
 			}
 			if !yield(e, err) {
 				return

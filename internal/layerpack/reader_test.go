@@ -11,6 +11,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // smallPack is a pack with something in every section.
@@ -126,15 +127,16 @@ func TestDamagedPack(t *testing.T) {
 // seal corrects the hash of an index that was changed on purpose.
 func seal(pack []byte) []byte {
 	n := len(pack)
-	if n < len(magic)+footerSize {
+	footerSize := int(packKind.FooterSize())
+	if n < packfile.MagicSize+footerSize {
 		return pack
 	}
 	foot, err := decodeFooter(pack[n-footerSize:], int64(n))
 	if err != nil {
 		return pack
 	}
-	sum := sha256.Sum256(pack[foot.dataEnd : n-footerSize+footerHead])
-	copy(pack[n-footerSize+footerHead:], sum[:])
+	sum := sha256.Sum256(pack[foot.dataEnd : n-footerSize+packKind.HeadSize])
+	copy(pack[n-footerSize+packKind.HeadSize:], sum[:])
 	return pack
 }
 
@@ -158,11 +160,11 @@ func TestHostilePack(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	good := smallPack(f)
-	at := len(good) - 8 - 100 - 2*codec.MinBlockSize - 1 - len(magic)
+	at := len(good) - 8 - 100 - 2*codec.MinBlockSize - 1 - packfile.MagicSize
 	f.Add(good[len(good)-at:])
 	f.Fuzz(func(t *testing.T, index []byte) {
 		pack := slices.Concat(good[:len(good)-at], index)
-		if bytes.HasSuffix(pack, []byte(magic)) {
+		if bytes.HasSuffix(pack, []byte(packKind.Magic)) {
 			pack = seal(pack)
 		}
 		readAll(t, pack)
