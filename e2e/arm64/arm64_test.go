@@ -17,7 +17,7 @@ import (
 const platform = "--platforms=@fledge//fledge/platforms:linux_arm64"
 
 // The base has one image, for arm64 alone, so that a build for another platform fails.
-const build = `load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_layout", "fledge_rootfs")
+const build = `load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_initramfs", "fledge_layout", "fledge_rootfs")
 
 genrule(
     name = "base",
@@ -47,6 +47,25 @@ fledge_layout(
         "hello_layers": ":base_layers",
     }.items()
 ]
+
+fledge_initramfs(
+    name = "ram",
+    agent = "@fledge//examples/hello/agent",
+    busybox = None,
+    image = ":base.tar",
+    kernel = "@kernel",
+    manifest = "manifest.toml",
+    mappings = {"@fledge//examples/hello/server": "/usr/bin/hello"},
+)
+
+fledge_boot_test(
+    name = "ram_test",
+    expect = ["kestrel: initramfs"],
+    http_expect = "Hello",
+    http_port = 8080,
+    image = ":ram",
+    kernel = "@kernel",
+)
 
 fledge_boot_test(
     name = "hello_test",
@@ -85,14 +104,14 @@ func TestArm64(t *testing.T) {
 		t.Error("the image differs when the layers are split first")
 	}
 
-	out, err := w.Try("test", platform, "--test_output=all", "//:hello_test")
+	out, err := w.Try("test", platform, "--test_output=all", "//:hello_test", "//:ram_test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	console := regexp.MustCompile(`(?m)^(hello|kestrel|boot|fledge-init): .*|^//:hello_test .*`)
+	console := regexp.MustCompile(`(?m)^(hello|kestrel|boot|fledge-init): .*|^//:\w+_test .*`)
 	t.Log(strings.Join(console.FindAllString(out, -1), "\n"))
-	if !strings.Contains(out, "boot: HTTP 200 OK from port 8080 after ") {
-		t.Error("no answer over HTTP")
+	if n := strings.Count(out, "boot: HTTP 200 OK from port 8080 after "); n != 2 {
+		t.Errorf("%d answers over HTTP, want that of the root file system and that of the initramfs", n)
 	}
 
 	_, err = w.Try("build", "--platforms=@fledge//fledge/platforms:linux_amd64", "//:base_layers")
