@@ -81,10 +81,9 @@ umask "$UMASK"
 cd "$REPOSITORY"
 bazel() { "$REPOSITORY/bazelw" --output_base="$OUTPUT_BASE" "$@"; }
 trap 'bazel shutdown' EXIT
-bazel build --symlink_prefix=/ "$@"
+bazel build --symlink_prefix=/ $FLAGS "$@"
 root=$(bazel info execution_root)
-while [ "${1#-}" != "$1" ]; do flags="${flags-} $1"; shift; done
-bazel cquery --output=files ${flags-} "set($*)" | sed "s|^|outputs: $root/|"
+bazel cquery --output=files $FLAGS "set($*)" | sed "s|^|outputs: $root/|"
 `
 
 // open gives all users a way to the folders $PATHS, which are below $HIDDEN, a folder that only root may enter. It needs a
@@ -118,8 +117,8 @@ func (s surroundings) build(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	command := append(slices.Clone(s.prefix), "sh", "-c", script, "build")
-	command = append(append(command, s.bazel...), targets...)
-	env := append(os.Environ(), "UMASK="+s.umask, "REPOSITORY="+toolrun.Repository(), "OUTPUT_BASE="+base)
+	command = append(command, targets...)
+	env := append(os.Environ(), "FLAGS="+strings.Join(s.bazel, " "), "UMASK="+s.umask, "REPOSITORY="+toolrun.Repository(), "OUTPUT_BASE="+base)
 	env = append(env, s.env...)
 	if s.user {
 		command, env = asNobody(t, dir, command, env)
