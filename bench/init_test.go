@@ -18,10 +18,10 @@ func TestReadStamp(t *testing.T) {
 
 func TestWriteInits(t *testing.T) {
 	var b strings.Builder
-	writeInits(&b, []initTask{
+	writeInits(&b, "here", []initTask{
 		{name: "a", size: 7, took: []time.Duration{3e6, 1e6, 9e6}}, {name: "b", size: 5, took: []time.Duration{2e6, 2e6, 4e6}},
 	})
-	for _, want := range []string{"| a | 7 | 3.000 | 1.000 |", "| b | 5 | 2.000 | 2.000 |", "Difference +1.000 ms, ratio 1.500."} {
+	for _, want := range []string{"| a | 7 | 3.000 | 1.000 |", "| b | 5 | 2.000 | 2.000 |", "of an initramfs, here", "Difference +1.000 ms, ratio 1.500."} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &b)
 		}

@@ -1,13 +1,16 @@
 /* The clock of the init's benchmark, as the first program of the guest and as the one that the init becomes.
  *
  * As the first it reads the clock and becomes /init2, the init to measure, with what it read in the environment, which
- * inits hand on. As the last it finds that there, reads the clock as its first deed and prints the difference in
- * nanoseconds and the number of mounts, which must be the same after all inits, and powers the machine off.
+ * inits hand on. As the last it finds that there, reads the clock as its first deed and tells the difference in
+ * nanoseconds and the number of mounts, which must be the same after all inits, on the console and in /stamp, and powers
+ * the machine off.
  *
  * It has no libc, whose start would be measured, too. */
 
 #define CLOCK_MONOTONIC 1
 #define AT_FDCWD (-100)
+#define O_WRONLY 1
+#define O_CREAT 64
 
 #if defined(__x86_64__)
 enum { READ = 0, WRITE = 1, EXECVE = 59, REBOOT = 169, CLOCK_GETTIME = 228, OPENAT = 257 };
@@ -75,10 +78,10 @@ static unsigned long mounts(void) {
 
 static char *const init[] = {"/init2", 0};
 
-static void say(const char *line) {
+static void say(const char *line, long fd) {
   long size = 0;
   while (line[size]) size++;
-  call(WRITE, 1, (long)line, size, 0);
+  call(WRITE, fd, (long)line, size, 0);
 }
 
 __attribute__((noreturn, used)) void begin(char **stack) {
@@ -100,12 +103,13 @@ __attribute__((noreturn, used)) void begin(char **stack) {
   if (start) {
     char *end = text(digits(text(line, "stamp: "), now - number(start)), " ");
     *text(digits(end, mounts()), "\n") = 0;
-    say(line);
+    say(line, 1);
+    say(line, call(OPENAT, AT_FDCWD, (long)"/stamp", O_WRONLY | O_CREAT, 0600));
   } else {
     *digits(text(line, key), now) = 0;
     more[n] = line;
     call(EXECVE, (long)init[0], (long)init, (long)more, 0);
-    say("stamp: cannot become /init2\n");
+    say("stamp: cannot become /init2\n", 1);
   }
   for (;;) call(REBOOT, 0xfee1dead, 672274793, 0x4321fedc, 0); /* power off (reboot(2)) */
 }

@@ -83,9 +83,9 @@ fledge_boot_test(
 ```
 
 The machine is the QEMU of a registered `fledge_qemu_toolchain` for the target platform's CPU, else the one that
-`FLEDGE_QEMU` (for arm64 `FLEDGE_QEMU_ARM64`) names or that is on `PATH`, with KVM where it works, else with emulation. It
-gets the image as its first disk, read-only, the initramfs, and
-the manifest on the kernel command line, as the runtime gives them.
+`FLEDGE_QEMU` (for arm64 `FLEDGE_QEMU_ARM64`) names or that is on `PATH`, with KVM where it works, else with emulation.
+It gets the initramfs, a root file system as its first disk, read-only, and the manifest on the kernel command line, as
+the runtime gives them.
 
 The test passes as soon as every text of `expect` has been on the console and the HTTP answer has come, as far as they
 are asked for; at least one of the two must be. It fails when the machine ends before that, or after `boot_timeout`. A
@@ -122,8 +122,8 @@ the console as it runs.
         "image": attr.label(
             mandatory = True,
             providers = [FledgeImageInfo],
-            doc = "The image to boot, a `fledge_rootfs`. Give that the same `kernel`, unless the kernel has all it " +
-                  "needs built in.",
+            doc = "The image to boot, a `fledge_rootfs` or `fledge_initramfs`. Give that the same `kernel`, unless " +
+                  "the kernel has all it needs built in.",
         ),
         "kernel": attr.label(
             mandatory = True,

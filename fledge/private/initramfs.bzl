@@ -194,7 +194,7 @@ def fledge_initramfs(
     )
     ```
 
-    Makes `NAME.cpio.gz` (a sequence of compressed cpio archives, which the kernel unpacks into memory) and
+    Makes `NAME.cpio.gz` (a cpio archive in separately compressed segments, which the kernel unpacks into memory) and
     `NAME.manifest.json`. What it holds is overlaid in this order: the image, busybox, init and agent, the mappings; below
     all of it lie the directories that every program counts on (`/bin`, `/etc`, `/proc`, `/tmp` with mode 1777 and so on)
     and `/dev/console`. As with fledge_rootfs, each layer is packed by an action of its own and the initramfs is linked

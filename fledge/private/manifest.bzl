@@ -1,5 +1,6 @@
 """Writing NAME.manifest.json."""
 
+load(":guest.bzl", "guest_arch")
 load(":packs.bzl", "PACKER_REQUIREMENTS")
 
 MANIFEST_ATTRS = {
@@ -21,7 +22,7 @@ def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, root
     It reads the digest files, never the artifacts.
 
     Args:
-      ctx: context of a rule with MANIFEST_ATTRS and PACKER_ATTR.
+      ctx: context of a rule with MANIFEST_ATTRS, PACKER_ATTR and GUEST_ATTR.
       config: File with the image's OCI config, or None.
       initramfs: File.
       initramfs_digest: File.
@@ -39,6 +40,7 @@ def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, root
     inputs = [ctx.file.manifest]
     if config:
         args.add("--image-config", config)
+        args.add("--arch", guest_arch(ctx))
         inputs.append(config)
     if rootfs:
         args.add("--rootfs", rootfs.basename)

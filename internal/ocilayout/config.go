@@ -63,6 +63,18 @@ func ReadConfig(path string) (*Config, error) {
 	return c, nil
 }
 
+// CheckPlatform fails when the image says that it is for another system than Linux on arch (amd64 or arm64).
+func (c *Config) CheckPlatform(arch string) error {
+	if os := c.OS; os != "" && os != "linux" {
+		return fmt.Errorf("the image is for %s, and Fledge makes Linux guests: give an image for linux/%s", os, arch)
+	}
+	if c.Architecture != "" && c.Architecture != arch {
+		return fmt.Errorf("the image is for %s, and the guest is %s: give an image for linux/%s, or build for the image's "+
+			"processor (--platforms)", c.Architecture, arch, arch)
+	}
+	return nil
+}
+
 // readBounded reads the whole JSON document called what, up to MaxJSON bytes.
 func readBounded(r io.Reader, what string) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, MaxJSON+1))

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"strings"
 
@@ -50,17 +51,23 @@ func runInitramfs(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	var stats initramfs.Stats
+	sized := false
 	digest, err := writeWithDigest(o.out, o.digestOut, func(w io.Writer) error {
 		stats, err = initramfs.Link(ctx, w, tree, packs, initramfs.Options{Codec: spec, Jobs: o.comp.jobs})
 		if err != nil || o.unpackedOut == "" {
 			return err
 		}
-		return cli.WriteBuffered(o.unpackedOut, func(w io.Writer) error {
+		err := cli.WriteBuffered(o.unpackedOut, func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, stats.Unpacked)
 			return err
 		})
+		sized = err == nil
+		return err
 	})
 	if err != nil {
+		if sized { // of nothing
+			os.Remove(o.unpackedOut)
+		}
 		return err
 	}
 	reportInitramfs(stderr, o.out, digest, stats)
@@ -141,13 +148,8 @@ func checkInitramfs(stderr io.Writer, tree *fstree.Tree, packs []*cpiopack.Reade
 		return err
 	}
 	if o.strictXattrs {
-		for path, n := range tree.All() {
-			for _, x := range n.Xattrs() {
-				if x.Name == capability {
-					return fmt.Errorf("/%s has file capabilities (%s), which an initramfs cannot hold: give the program to root, "+
-						"boot a squashfs image, or leave strict_xattrs out", path, capability)
-				}
-			}
+		if err := checkCapabilities(tree); err != nil {
+			return err
 		}
 	}
 	if o.arch == "" {
@@ -157,18 +159,38 @@ func checkInitramfs(stderr io.Writer, tree *fstree.Tree, packs []*cpiopack.Reade
 	if err != nil || len(problems) == 0 {
 		return err
 	}
-	const most = 10
-	more := ""
-	if len(problems) > most {
-		more = fmt.Sprintf("\nand %d more", len(problems)-most)
-		problems = problems[:most]
-	}
-	text := strings.Join(problems, "\n") + more
+	text := firstOf(problems)
 	if o.lint == "error" {
 		return errors.New(text + "\nif these are never run, set lint = \"warning\"")
 	}
 	_, err = fmt.Fprintf(stderr, "warning: %s\n", strings.ReplaceAll(text, "\n", "\nwarning: "))
 	return err
+}
+
+// checkCapabilities refuses files that would lose their capabilities.
+func checkCapabilities(tree *fstree.Tree) error {
+	var problems []string
+	for path, n := range tree.All() {
+		for _, x := range n.Xattrs() {
+			if x.Name == capability {
+				problems = append(problems, fmt.Sprintf("/%s has file capabilities (%s)", path, capability))
+			}
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(firstOf(problems) + "\nan initramfs cannot hold them: give these programs to root, boot a squashfs " +
+		"image, or leave strict_xattrs out")
+}
+
+// firstOf is a line for each of the first problems, and one for how many there are beyond.
+func firstOf(problems []string) string {
+	const most = 10
+	if len(problems) <= most {
+		return strings.Join(problems, "\n")
+	}
+	return fmt.Sprintf("%s\nand %d more", strings.Join(problems[:most], "\n"), len(problems)-most)
 }
 
 const capability = "security.capability"

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +114,50 @@ func TestInitramfsErrors(t *testing.T) {
 	}
 	if !strings.HasPrefix(log.String(), "warning: /bin/app is a program for X86_64") {
 		t.Errorf("it said %q", log.String())
+	}
+}
+
+// TestStrictXattrs tells of all files that would lose their capabilities, up to a bound.
+func TestStrictXattrs(t *testing.T) {
+	dir := t.TempDir()
+	layer, pack, out := filepath.Join(dir, "layer.tar"), filepath.Join(dir, "layer.pack"), filepath.Join(dir, "out")
+	var files []imagetest.File
+	for i := range 12 {
+		f := layerFile(fmt.Sprintf("bin/cap-%02d", i), "x")
+		f.PAXRecords = map[string]string{"SCHILY.xattr." + capability: "x"}
+		files = append(files, f)
+	}
+	if err := os.WriteFile(layer, imagetest.Tar(t, files...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := dispatch(t.Context(), []string{"pack", "--for", "initramfs", "--compression", "gzip", "--layer", layer, "--out", pack}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := []string{"initramfs", "--compression", "gzip", "--pack", pack, "--out", out}
+	var log bytes.Buffer
+	if err := dispatch(t.Context(), link, &log); err != nil || strings.Count(log.String(), "loses its file capabilities") != 12 {
+		t.Errorf("%v, it said %q", err, log.String())
+	}
+	err = dispatch(t.Context(), append(link, "--strict-xattrs"), &log)
+	if err == nil || strings.Count(err.Error(), "has file capabilities") != 10 || !strings.Contains(err.Error(), "and 2 more") ||
+		!strings.Contains(err.Error(), "leave strict_xattrs out") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestInitramfsAllOrNothing fails after the unpacked size is written: it must not stay behind without its initramfs.
+func TestInitramfsAllOrNothing(t *testing.T) {
+	dir, layer, init := initramfsPacks(t, "/bin/app")
+	out := filepath.Join(dir, "out")
+	err := dispatch(t.Context(), []string{"initramfs", "--compression", "gzip", "--pack", layer, "--pack", init, "--out", out,
+		"--unpacked-out", out + ".size", "--digest-out", filepath.Join(dir, "missing", "digest")}, io.Discard)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, path := range []string{out, out + ".size"} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is there", filepath.Base(path))
+		}
 	}
 }

@@ -19,6 +19,7 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer manifest", flag.ContinueOnError)
 	source := fs.String("toml", "", "manifest.toml `file`")
 	config := fs.String("image-config", "", "`file` with the image's configuration, for what manifest.toml leaves out")
+	arch := fs.String("arch", "", "`architecture` of the guest, amd64 or arm64, which the image must be for")
 	name := fs.String("name", "", "`name` for a manifest.toml without one")
 	rootfs := fs.String("rootfs", "", "root file system `file`; only its name is used")
 	rootfsDigest := fs.String("rootfs-digest", "", "`file` with its digest")
@@ -48,6 +49,9 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	if *config != "" {
 		if o.Config, err = ocilayout.ReadConfig(*config); err != nil {
 			return err
+		}
+		if err := o.Config.CheckPlatform(*arch); *arch != "" && err != nil {
+			return fmt.Errorf("%s: %w", *config, err)
 		}
 	}
 	src, err := readSmall(*source, manifest.MaxTOML)

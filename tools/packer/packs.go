@@ -53,7 +53,8 @@ func checkRequired(tree *fstree.Tree, paths []string) error {
 	for _, path := range paths {
 		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
 			return fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
-				"add it to a layer or a mapping (attribute agent for /bin/kestrel)", path)
+				"add it to a layer or a mapping (with the attribute agent for /bin/kestrel, init for what an initramfs "+
+				"runs first), with mode 0755", path)
 		}
 	}
 	return nil
