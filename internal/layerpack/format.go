@@ -44,17 +44,10 @@ type footer struct {
 	blocks     int64
 }
 
-var codecNumbers = []string{"none", "gzip", "xz", "lz4", "zstd"}
-
 // encode is the footer's head.
 func (f footer) encode() []byte {
 	le := binary.LittleEndian
-	b := make([]byte, 0, packKind.HeadSize)
-	for i, name := range codecNumbers {
-		if name == f.codec.Name {
-			b = append(b, byte(i), byte(f.codec.Level), 0, 0)
-		}
-	}
+	b := packfile.AppendCodec(make([]byte, 0, packKind.HeadSize), f.codec)
 	b = le.AppendUint32(b, uint32(f.blockSize))
 	b = le.AppendUint64(b, uint64(f.dataEnd))
 	b = le.AppendUint64(b, uint64(f.entryBytes))
@@ -67,10 +60,7 @@ func (f footer) encode() []byte {
 // decodeFooter reads what encode made and checks it against the size of the pack.
 func decodeFooter(b []byte, fileSize int64) (footer, error) {
 	le := binary.LittleEndian
-	if int(b[0]) >= len(codecNumbers) {
-		return footer{}, fmt.Errorf("unknown compressor number %d", b[0])
-	}
-	spec, err := codec.ParseSpec(codecNumbers[b[0]], int(b[1]))
+	spec, err := packfile.DecodeCodec(b)
 	if err != nil {
 		return footer{}, err
 	}
