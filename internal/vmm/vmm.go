@@ -19,18 +19,28 @@ type Spec struct {
 	Arch      string    // of the guest: amd64 or arm64
 	Kernel    string    // file
 	Initramfs string    // file; "" for none
-	Disks     []string  // raw images, attached read-only as virtio disks in this order
+	Disks     []Disk    // attached as virtio disks in this order
 	MemoryMB  int       // MiB
 	CPUs      int       // processors
 	Cmdline   string    // kernel parameters, besides those for the console and for ending that a driver adds
-	Ports     []int     // TCP ports of the guest that the host wants to reach; without any there is no network
-	Console   io.Writer // gets what the guest prints, as it comes
+	Ports     []int     // TCP ports of the guest that the host wants to reach
+	Network   bool      // the guest reaches the network beyond the host; without it and without ports it has no network card
+	Console   io.Writer // gets what the guest prints on its serial line, the kernel's console, as it comes; nil drops it
+	Progress  io.Writer // gets what the guest writes to /dev/hvc0, as it comes; nil is a machine without that device
+}
+
+// Disk is a raw image.
+type Disk struct {
+	File string
+	// Writable lets the guest write. The file is whole only once the guest has powered off: nothing is forced to the
+	// host's disk before, and blocks that the guest discards become holes.
+	Writable bool
 }
 
 // Machine is a running machine.
 type Machine interface {
-	// Wait blocks until the machine is off. The error is nil when the guest powered off, also after a panic; whether it
-	// did its work only the console tells.
+	// Wait blocks until the machine is off and Console and Progress have got all of it. The error is nil when the guest
+	// powered off, also after a panic; whether it did its work only what it wrote tells.
 	Wait() error
 	// Stop ends the machine at once, if it still runs, and frees what it took.
 	Stop()
@@ -52,7 +62,7 @@ func (s Spec) Check() error {
 		}
 	}
 	for i, disk := range s.Disks {
-		if err := checkFile("disk "+strconv.Itoa(i+1), disk); err != nil {
+		if err := disk.check("disk " + strconv.Itoa(i+1)); err != nil {
 			return err
 		}
 	}
@@ -71,6 +81,17 @@ func (s Spec) Check() error {
 		return fmt.Errorf("kernel %s is for %s, and the guest is %s: give a kernel for %s", s.Kernel, arch, s.Arch, s.Arch)
 	}
 	return nil
+}
+
+func (d Disk) check(what string) error {
+	if err := checkFile(what, d.File); err != nil || !d.Writable {
+		return err
+	}
+	f, err := os.OpenFile(d.File, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("%s is to be writable: %w", what, err)
+	}
+	return f.Close()
 }
 
 func checkFile(what, file string) error {

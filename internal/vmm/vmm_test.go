@@ -19,11 +19,11 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{"good", func(*Spec) {}, ""},
-		{"everything", func(s *Spec) { s.Initramfs, s.Disks, s.Cmdline = file, []string{file, file}, "quiet" }, ""},
+		{"everything", func(s *Spec) { s.Initramfs, s.Disks, s.Cmdline = file, []Disk{{file, false}, {file, true}}, "quiet" }, ""},
 		{"no kernel", func(s *Spec) { s.Kernel = "none" }, "kernel: stat none: no such file"},
 		{"kernel is a folder", func(s *Spec) { s.Kernel = filepath.Dir(file) }, "is not a file"},
 		{"no initramfs", func(s *Spec) { s.Initramfs = "none" }, "initramfs: stat none"},
-		{"no disk", func(s *Spec) { s.Disks = []string{file, "none"} }, "disk 2: stat none"},
+		{"no disk", func(s *Spec) { s.Disks = []Disk{{File: file}, {File: "none"}} }, "disk 2: stat none"},
 		{"arch", func(s *Spec) { s.Arch = "x86_64" }, `arch "x86_64": Fledge boots amd64 and arm64`},
 		{"memory", func(s *Spec) { s.MemoryMB = 0 }, "both must be positive"},
 		{"cpus", func(s *Spec) { s.CPUs = -1 }, "both must be positive"},

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/vmm"
 )
 
 func writeFile(t *testing.T, name, content string, mode os.FileMode) string {
@@ -267,8 +268,8 @@ func TestManifestOnTheCommandLine(t *testing.T) {
 	if !strings.HasPrefix(m.Cmdline, "quiet volant.manifest=H4sI") {
 		t.Errorf("command line %q", m.Cmdline)
 	}
-	if diff := cmp.Diff([]string{"r.img"}, m.Disks); diff != "" || len(m.Ports) != 1 || m.Ports[0] != 80 {
-		t.Errorf("disks %q, ports %v", m.Disks, m.Ports)
+	if diff := cmp.Diff([]vmm.Disk{{File: "r.img"}}, m.Disks); diff != "" || len(m.Ports) != 1 || m.Ports[0] != 80 {
+		t.Errorf("disks %v, ports %v", m.Disks, m.Ports)
 	}
 	s.Manifest = writeFile(t, "bad.json", `{"name": 1}`, 0o644)
 	var wrongType *json.UnmarshalTypeError

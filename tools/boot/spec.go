@@ -168,7 +168,7 @@ func (s *spec) machine(console io.Writer) (vmm.Spec, error) {
 		MemoryMB: s.MemoryMB, CPUs: s.CPUs, Cmdline: s.Cmdline, Console: console,
 	}
 	if s.Rootfs != "" {
-		m.Disks = []string{s.Rootfs}
+		m.Disks = []vmm.Disk{{File: s.Rootfs}}
 	}
 	if s.HTTP.Port != 0 {
 		m.Ports = []int{s.HTTP.Port}

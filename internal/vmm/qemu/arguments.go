@@ -38,13 +38,24 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 	}
 	for i, disk := range spec.Disks {
 		id := "disk" + strconv.Itoa(i)
+		access := "readonly=on"
+		if disk.Writable {
+			access = "cache=unsafe,discard=unmap" // the host reads the file only after the machine's end
+		}
 		args = append(args,
-			"-drive", "if=none,format=raw,readonly=on,id="+id+",file="+escape(disk),
+			"-drive", "if=none,format=raw,"+access+",id="+id+",file="+escape(disk.File),
 			"-device", "virtio-blk-"+bus+",drive="+id)
 	}
-	if len(spec.Ports) > 0 {
-		// restrict: the guest reaches neither the host nor the network beyond, only the forwarded ports lead to it.
-		network := "user,id=net0,restrict=on"
+	if spec.Progress != nil {
+		// A log, as it blocks when the pipe is full: what a chardev cannot take at once, a virtio console drops.
+		args = append(args, "-chardev", "null,id=progress,logfile=/dev/fd/"+strconv.Itoa(progressFD)+",logappend=on",
+			"-device", "virtio-serial-"+bus, "-device", "virtconsole,chardev=progress")
+	}
+	if spec.Network || len(spec.Ports) > 0 {
+		network := "user,id=net0"
+		if !spec.Network {
+			network += ",restrict=on" // the guest reaches neither the host nor what is beyond, only the ports lead to it
+		}
 		for _, guest := range spec.Ports {
 			network += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", ports[guest], guest)
 		}

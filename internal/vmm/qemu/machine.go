@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,29 +13,32 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fledge-build/fledge/internal/vmm"
 )
 
 // machine is a running QEMU.
 type machine struct {
 	command []string
 	ports   map[int]int
-	console io.Writer
+	streams []*stream // QEMU's standard output, which is the serial line, and progressFD if there is progress
 
 	silent bool          // nothing was printed while start waited
-	spoke  chan struct{} // closed with the first byte on the console
+	spoke  chan struct{} // closed with the first byte of a stream
 	done   chan struct{} // closed when QEMU has ended; then err is set
 	err    error
 	cancel context.CancelFunc
 	stderr tail
 }
 
-func newMachine(command []string, ports map[int]int, console io.Writer) *machine {
-	if console == nil {
-		console = io.Discard
+func newMachine(command []string, ports map[int]int, spec vmm.Spec) *machine {
+	m := &machine{command: command, ports: ports, spoke: make(chan struct{}), done: make(chan struct{})}
+	spoke := sync.OnceFunc(func() { close(m.spoke) })
+	m.streams = []*stream{{to: cmp.Or(spec.Console, io.Discard), spoke: spoke}}
+	if spec.Progress != nil {
+		m.streams = append(m.streams, &stream{to: spec.Progress, spoke: spoke})
 	}
-	return &machine{
-		command: command, ports: ports, console: console, spoke: make(chan struct{}), done: make(chan struct{}),
-	}
+	return m
 }
 
 // start starts QEMU and returns when it has shown life, has been silent for long or has ended, which is an error unless
@@ -42,19 +46,30 @@ func newMachine(command []string, ports map[int]int, console io.Writer) *machine
 func (m *machine) start(ctx context.Context) error {
 	ctx, m.cancel = context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, m.command[0], m.command[1:]...)
-	cmd.Stdout, cmd.Stderr = &firstByte{w: m.console, spoke: m.spoke}, &m.stderr
+	cmd.Stderr = &m.stderr
 	cmd.WaitDelay = time.Second
 	setProcessAttributes(cmd)
+	if err := m.connect(cmd); err != nil {
+		m.cancel()
+		return err
+	}
 	started := make(chan error)
 	go func() {
 		// The parent of a process is the thread that started it: were it to end, the kernel would end QEMU, too.
 		runtime.LockOSThread()
 		err := cmd.Start()
+		for _, s := range m.streams {
+			s.started()
+		}
 		started <- err
 		if err != nil {
 			return
 		}
-		m.err = m.explain(cmd.Wait(), ctx)
+		err = cmd.Wait()
+		for _, s := range m.streams {
+			s.finish()
+		}
+		m.err = m.explain(err, ctx)
 		close(m.done)
 	}()
 	if err := <-started; err != nil {
@@ -76,6 +91,25 @@ func (m *machine) start(ctx context.Context) error {
 		return m.err
 	case <-time.After(silence):
 		m.silent = true
+	}
+	return nil
+}
+
+// connect gives QEMU the streams' ends.
+func (m *machine) connect(cmd *exec.Cmd) error {
+	for i, s := range m.streams {
+		end, err := s.open()
+		if err != nil {
+			for _, opened := range m.streams[:i] {
+				opened.started()
+			}
+			return fmt.Errorf("start QEMU: %w", err)
+		}
+		if i == 0 {
+			cmd.Stdout = end
+		} else {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, end) // the first is progressFD
+		}
 	}
 	return nil
 }
@@ -107,18 +141,6 @@ func (m *machine) Addr(port int) string {
 }
 
 func (m *machine) Command() []string { return m.command }
-
-// firstByte passes the console on and tells when it begins.
-type firstByte struct {
-	w     io.Writer
-	spoke chan struct{}
-	once  sync.Once
-}
-
-func (f *firstByte) Write(p []byte) (int, error) {
-	f.once.Do(func() { close(f.spoke) })
-	return f.w.Write(p)
-}
 
 // tail keeps the last of what QEMU says on its standard error. QEMU is read by one goroutine, which Wait waits for.
 type tail struct{ b []byte }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +22,7 @@ import (
 
 func TestArguments(t *testing.T) {
 	spec := vmm.Spec{
-		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz", Disks: []string{"a,b.img", "c.img"},
+		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz", Disks: []vmm.Disk{{File: "a,b.img"}, {File: "c.img", Writable: true}},
 		MemoryMB: 256, CPUs: 2, Cmdline: "quiet", Ports: []int{80, 443},
 	}
 	got, err := Driver{Program: "qemu"}.arguments(spec, TCG, map[int]int{80: 40080, 443: 40443})
@@ -33,7 +35,7 @@ func TestArguments(t *testing.T) {
 		"-kernel", "Image", "-append", "console=ttyAMA0 panic=-1 quiet", "-device", "virtio-rng-pci",
 		"-initrd", "boot.cpio.gz",
 		"-drive", "if=none,format=raw,readonly=on,id=disk0,file=a,,b.img", "-device", "virtio-blk-pci,drive=disk0",
-		"-drive", "if=none,format=raw,readonly=on,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
+		"-drive", "if=none,format=raw,cache=unsafe,discard=unmap,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
 		"-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40080-:80,hostfwd=tcp:127.0.0.1:40443-:443",
 		"-device", "virtio-net-pci,netdev=net0,romfile=",
 	}
@@ -50,11 +52,13 @@ func TestArgumentsOfMachines(t *testing.T) {
 		{"amd64", "", TCG, "-M q35,accel=tcg -cpu max|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
 		{"amd64", "", KVM, "-M q35,accel=kvm -cpu host|console=ttyS0 panic=-1 reboot=t|virtio-blk-pci"},
 		{"amd64", "microvm", TCG, "-M microvm,accel=tcg|virtio-blk-device,drive=disk0|virtio-rng-device"},
-		{"amd64", "microvm", TCG, "virtio-net-device,netdev=net0"},
+		{"amd64", "microvm", TCG, "virtio-net-device,netdev=net0|virtio-serial-device -device virtconsole,chardev=progress"},
 		{"arm64", "", TCG, "-M virt,accel=tcg -cpu max|console=ttyAMA0 panic=-1|virtio-blk-pci|virtio-net-pci"},
-		{"arm64", "", KVM, "-M virt,accel=kvm -cpu host|console=ttyAMA0 panic=-1|virtio-net-pci"},
+		{"arm64", "", KVM, "-M virt,accel=kvm -cpu host|console=ttyAMA0 panic=-1|virtio-net-pci|virtio-serial-pci"},
 	} {
-		spec := vmm.Spec{Arch: tt.arch, Kernel: "k", Disks: []string{"d"}, MemoryMB: 1, CPUs: 1, Ports: []int{80}}
+		spec := vmm.Spec{
+			Arch: tt.arch, Kernel: "k", Disks: []vmm.Disk{{File: "d"}}, MemoryMB: 1, CPUs: 1, Ports: []int{80}, Progress: io.Discard,
+		}
 		args, err := Driver{Type: tt.machine}.arguments(spec, tt.accel, map[int]int{80: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -67,6 +71,32 @@ func TestArgumentsOfMachines(t *testing.T) {
 		}
 		if khz := strings.Contains(line, "tsc_early_khz"); khz != (tt.arch == "amd64" && tt.accel == TCG && hostKHz() != "") {
 			t.Errorf("%+v: tsc_early_khz given: %v", tt, khz)
+		}
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for _, tt := range []struct {
+		network bool
+		ports   []int
+		want    string // QEMU's network, "" for none
+	}{
+		{false, nil, ""},
+		{true, nil, "user,id=net0"},
+		{false, []int{80}, "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40080-:80"},
+		{true, []int{80}, "user,id=net0,hostfwd=tcp:127.0.0.1:40080-:80"},
+	} {
+		spec := vmm.Spec{Arch: "amd64", Kernel: "k", MemoryMB: 1, CPUs: 1, Network: tt.network, Ports: tt.ports}
+		args, err := Driver{}.arguments(spec, TCG, map[int]int{80: 40080})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if i := slices.Index(args, "-netdev"); i >= 0 {
+			got = args[i+1]
+		}
+		if got != tt.want {
+			t.Errorf("network %v, ports %v: got %q, want %q", tt.network, tt.ports, got, tt.want)
 		}
 	}
 }
@@ -188,6 +218,72 @@ func TestRunToTheEnd(t *testing.T) {
 	m.Stop()
 	if m.Command()[0] != d.Program {
 		t.Errorf("command %q", m.Command())
+	}
+}
+
+// slow is a receiver that takes its time.
+type slow struct {
+	syncBuffer
+	wait time.Duration
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	time.Sleep(s.wait)
+	return s.syncBuffer.Write(p)
+}
+
+func TestProgress(t *testing.T) {
+	d, spec, console := fake(t, "echo one; echo two >&3; sleep 0.1; printf 'three' >&3; echo four")
+	progress := &slow{wait: 10 * time.Millisecond}
+	spec.Progress = progress
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil {
+		t.Error(err)
+	}
+	if console.String() != "one\nfour\n" || progress.String() != "two\nthree" {
+		t.Errorf("console %q, progress %q", console.String(), progress.String())
+	}
+	d, spec, _ = fake(t, "exec echo only >&3")
+	spec.Progress = progress
+	if m, err := d.Start(t.Context(), spec); err != nil || m.Wait() != nil {
+		t.Errorf("a machine that speaks by its progress alone: %v, %v", m, err)
+	}
+}
+
+// TestSlowReceivers has receivers take longer than the wait for a process that lingers.
+func TestSlowReceivers(t *testing.T) {
+	const size = 64 << 10 // two pieces for each receiver
+	d, spec, _ := fake(t, fmt.Sprintf("head -c %d /dev/zero; head -c %d /dev/zero >&3", size, size))
+	console, progress := &slow{wait: lingering * 6 / 5}, &slow{wait: lingering * 6 / 5}
+	spec.Console, spec.Progress = console, progress
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil {
+		t.Error(err)
+	}
+	if len(console.String()) != size || len(progress.String()) != size {
+		t.Errorf("%d bytes on the console and %d of progress, want %d", len(console.String()), len(progress.String()), size)
+	}
+}
+
+// TestLingering has a process that QEMU left behind hold its pipes.
+func TestLingering(t *testing.T) {
+	d, spec, console := fake(t, "sleep 30 2>/dev/null & echo hello")
+	start := time.Now()
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil || console.String() != "hello\n" {
+		t.Errorf("%v, console %q", err, console.String())
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 
