@@ -26,7 +26,9 @@ type Spec struct {
 	Ports     []int     // TCP ports of the guest that the host wants to reach
 	Network   bool      // the guest reaches the network beyond the host; without it and without ports it has no network card
 	Console   io.Writer // gets what the guest prints on its serial line, the kernel's console, as it comes; nil drops it
-	Progress  io.Writer // gets what the guest writes to /dev/hvc0, as it comes; nil is a machine without that device
+	// Progress gets what the guest writes to /dev/hvc0, as it comes; nil is a machine without that device. It is a terminal
+	// to the guest, which puts a carriage return before each line feed unless the guest clears OPOST.
+	Progress io.Writer
 }
 
 // Disk is a raw image.
