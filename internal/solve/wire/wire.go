@@ -1,0 +1,57 @@
+// Package wire is the contract of the two halves of a solve: the host, which boots the build machine, and the guest,
+// which is PID 1 in it. It needs the standard library alone, so that both halves, modules of their own, can link it.
+//
+//	input disk    read-only  a tar archive, used as it lies: job.json first, then the names below
+//	secrets disk  read-only  secrets and ssh keys; only with a job that has some
+//	output disk   writable   a header that says how far the guest is, its result, and from PayloadOffset on the image
+//	scratch disk  writable   swap space; only with ScratchSwap
+//	console hvc0             one Event a line
+//
+// The guest tells the disks apart by their content, never by their order.
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Names in the input archive. All others are refused.
+const (
+	JobFile       = "job.json"   // the first entry
+	ContextDir    = "context"    // the build context, context/app/main.go
+	DockerfileDir = "dockerfile" // the Dockerfile and, if it has one of its own, its .dockerignore
+	ContextsDir   = "contexts"   // further build contexts, contexts/NAME/…
+	StoresDir     = "oci"        // base images as OCI layouts, oci/STORE/blobs/sha256/…
+)
+
+// HeaderOffset is where the disks with a magic number have it, in bytes: off sector 0, which firmware may look at.
+const HeaderOffset = 4096
+
+// MagicSize is the length of a magic number, in bytes; its last digit is the version.
+const MagicSize = 8
+
+// Magic numbers of the disks, at HeaderOffset.
+const (
+	OutputMagic  = "FLEDGEO1"
+	SecretsMagic = "FLEDGEK1"
+	ScratchMagic = "FLEDGES1"
+)
+
+// decodeJSON reads one JSON value that has no unknown field and nothing behind it.
+func decodeJSON(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			return errors.New("it is cut off")
+		}
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("there is something behind its end, at byte %d", d.InputOffset())
+	}
+	return nil
+}
