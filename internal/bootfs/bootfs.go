@@ -45,8 +45,7 @@ func SelectDeviceModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, erro
 func SelectModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
 	wanted := available(kernel, buses)
 	if len(wanted) == 0 {
-		return nil, fmt.Errorf("kernel %s has neither %s nor %s: a virtio disk cannot be reached",
-			kernel.Release(), buses[0], buses[1])
+		return nil, noBus(kernel)
 	}
 	wanted = append(wanted, required...)
 	wanted = append(wanted, available(kernel, useful)...)
@@ -71,12 +70,17 @@ func Write(w io.Writer, o Options) error {
 	if err := checkPrograms(o.Init, o.Modules); err != nil {
 		return err
 	}
+	return writeGzip(w, func(w io.Writer) error { return writeArchive(w, o) })
+}
+
+// writeGzip compresses what write puts out.
+func writeGzip(w io.Writer, write func(io.Writer) error) error {
 	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
 		return err
 	}
 	z.ModTime, z.OS = time.Unix(0, 0), 255 // no time, unknown system (RFC 1952, section 2.3.1)
-	if err := writeArchive(z, o); err != nil {
+	if err := write(z); err != nil {
 		return err
 	}
 	return z.Close()
@@ -85,22 +89,13 @@ func Write(w io.Writer, o Options) error {
 func writeArchive(w io.Writer, o Options) error {
 	conf := bootconf.Config{OverlaySize: o.OverlaySize, Modules: fileNames(o.Modules)}
 	a := archive{w: cpio.NewWriter(w)}
-	for _, dir := range []string{"dev", "proc", "sys", "fledge", bootconf.ModulesDir} {
-		a.add(cpio.Header{Name: dir, Mode: cpio.TypeDir | 0o755}, nil)
-	}
-	// Both must be there before the first instruction of the init: the kernel opens the console for it, and Go's runtime
-	// opens null in place of a console that does not exist.
-	a.add(cpio.Header{Name: "dev/console", Mode: cpio.TypeChar | 0o600, Major: 5, Minor: 1}, nil)
-	a.add(cpio.Header{Name: "dev/null", Mode: cpio.TypeChar | 0o666, Major: 1, Minor: 3}, nil)
+	a.addBase("dev", "proc", "sys", "fledge", bootconf.ModulesDir)
 	a.add(cpio.Header{Name: "init", Mode: cpio.TypeRegular | 0o755}, o.Init)
 	a.add(cpio.Header{Name: bootconf.File, Mode: cpio.TypeRegular | 0o644}, conf.Format())
 	for i, m := range o.Modules {
 		a.add(cpio.Header{Name: bootconf.ModulesDir + "/" + conf.Modules[i], Mode: cpio.TypeRegular | 0o644}, m.Data)
 	}
-	if a.err != nil {
-		return a.err
-	}
-	return a.w.Close()
+	return a.close()
 }
 
 func fileNames(modules []kmod.Module) (names []string) {
@@ -126,6 +121,24 @@ func (a *archive) add(h cpio.Header, data []byte) {
 	if a.err = a.w.WriteHeader(&h); a.err == nil {
 		_, a.err = a.w.Write(data)
 	}
+}
+
+// addBase adds directories and the two devices that must be there before the first instruction of the init: the kernel
+// opens the console for it, and Go's runtime opens null in place of a console that does not exist.
+func (a *archive) addBase(dirs ...string) {
+	for _, dir := range dirs {
+		a.add(cpio.Header{Name: dir, Mode: cpio.TypeDir | 0o755}, nil)
+	}
+	a.add(cpio.Header{Name: "dev/console", Mode: cpio.TypeChar | 0o600, Major: 5, Minor: 1}, nil)
+	a.add(cpio.Header{Name: "dev/null", Mode: cpio.TypeChar | 0o666, Major: 1, Minor: 3}, nil)
+}
+
+// close ends the archive, and gives the first error.
+func (a *archive) close() error {
+	if a.err != nil {
+		return a.err
+	}
+	return a.w.Close()
 }
 
 // checkPrograms finds what the kernel would only tell on the console: an init that needs a loader, or modules for

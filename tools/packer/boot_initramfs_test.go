@@ -110,3 +110,24 @@ func TestBootInitramfsErrors(t *testing.T) {
 		t.Errorf("an output folder that does not exist: %v", err)
 	}
 }
+
+func TestGuestInitramfs(t *testing.T) {
+	dir, guest, modules := bootFiles(t, "virtio_mmio", "virtio_blk", "virtio_console", "overlay")
+	out := filepath.Join(dir, "out")
+	var log bytes.Buffer
+	if err := dispatch(t.Context(), []string{"guest-initramfs", "--guest", guest, "--kernel-modules", modules, "--out", out}, &log); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "sha256:") || !strings.HasSuffix(log.String(), ", 0 kernel modules\n") {
+		t.Errorf("it said %q", log.String())
+	}
+	dir, guest, modules = bootFiles(t, "virtio_mmio", "virtio_blk", "overlay")
+	out = filepath.Join(dir, "out")
+	err := dispatch(t.Context(), []string{"guest-initramfs", "--guest", guest, "--kernel-modules", modules, "--out", out}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "has no module virtio_console") {
+		t.Errorf("a kernel without the console's driver: error %v", err)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("the output is there")
+	}
+}

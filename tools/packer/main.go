@@ -33,6 +33,7 @@ var commands = []command{
 	{"split-layout", "copy the layers of an OCI layout, or of such a tar, to files of their own", runSplitLayout},
 	{"rootfs", "link layer packs into a squashfs image", runRootfs},
 	{"boot-initramfs", "make the small initramfs that boots a squashfs image", runBootInitramfs},
+	{"guest-initramfs", "make the initramfs of the machine that solves Dockerfiles", runGuestInitramfs},
 	{"initramfs", "link layer packs, made --for initramfs, into an initramfs", runInitramfs},
 	{"manifest", "turn manifest.toml and the image's config into manifest.json", runManifest},
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/fledge-build/fledge/internal/bootfs"
+)
+
+// runGuestInitramfs makes what the machine that solves Dockerfiles boots.
+func runGuestInitramfs(_ context.Context, args []string, stderr io.Writer) error {
+	fs := flag.NewFlagSet("packer guest-initramfs", flag.ContinueOnError)
+	guest := fs.String("guest", "", "static `program` that becomes /init")
+	var kernel kernelFlags
+	kernel.register(fs)
+	out := fs.String("out", "", "the initramfs to write, a `file`")
+	if err := parseFlags(fs, args, stderr, "guest", "out"); err != nil {
+		return err
+	}
+	if err := kernel.check(); err != nil {
+		return err
+	}
+	program, err := os.ReadFile(*guest)
+	if err != nil {
+		return err
+	}
+	modules, err := kernel.modules(bootfs.SelectGuestModules)
+	if err != nil {
+		return err
+	}
+	size := byteCount(0)
+	digest, err := writeWithDigest(*out, "", func(w io.Writer) error {
+		return bootfs.WriteGuest(io.MultiWriter(w, &size), program, modules)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "%s: %d bytes, %s, %d kernel modules\n", *out, size, digest, len(modules))
+	return nil
+}
