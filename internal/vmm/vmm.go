@@ -3,6 +3,8 @@
 package vmm
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,10 +41,17 @@ type Disk struct {
 	Writable bool
 }
 
+// Driver starts machines.
+type Driver interface {
+	// Start starts a machine, which ends with ctx.
+	Start(ctx context.Context, spec Spec) (Machine, error)
+}
+
 // Machine is a running machine.
 type Machine interface {
 	// Wait blocks until the machine is off and Console and Progress have got all of it. The error is nil when the guest
-	// powered off, also after a panic; whether it did its work only what it wrote tells.
+	// powered off; whether it did its work only what it wrote tells. A guest that reboots, as after a panic, is off, too:
+	// to some monitors that is an error, others do not tell it from powering off.
 	Wait() error
 	// Stop ends the machine at once, if it still runs, and frees what it took.
 	Stop()
@@ -52,9 +61,22 @@ type Machine interface {
 	Command() []string
 }
 
+// CommandLine is the kernel's, with what a driver needs before the caller's parameters, so that the caller's win.
+func (s Spec) CommandLine(drivers ...string) (string, error) {
+	line := strings.TrimSpace(strings.Join(append(drivers, s.Cmdline), " "))
+	if len(line) > MaxCmdline {
+		return "", fmt.Errorf("the kernel command line has %d bytes and the kernel cuts it at %d: %.60s…",
+			len(line), MaxCmdline, line)
+	}
+	return line, nil
+}
+
 // Check finds what would otherwise end in a machine that does not start, or in a guest that sees only half of its
 // command line.
 func (s Spec) Check() error {
+	if s.Kernel == "" {
+		return errors.New("no kernel: a machine needs one, as a file")
+	}
 	if err := checkFile("kernel", s.Kernel); err != nil {
 		return err
 	}

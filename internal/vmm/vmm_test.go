@@ -20,6 +20,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"good", func(*Spec) {}, ""},
 		{"everything", func(s *Spec) { s.Initramfs, s.Disks, s.Cmdline = file, []Disk{{file, false}, {file, true}}, "quiet" }, ""},
+		{"kernel not given", func(s *Spec) { s.Kernel = "" }, "no kernel: a machine needs one"},
 		{"no kernel", func(s *Spec) { s.Kernel = "none" }, "kernel: stat none: no such file"},
 		{"kernel is a folder", func(s *Spec) { s.Kernel = filepath.Dir(file) }, "is not a file"},
 		{"no initramfs", func(s *Spec) { s.Initramfs = "none" }, "initramfs: stat none"},
@@ -35,5 +36,23 @@ func TestCheck(t *testing.T) {
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: error %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tt := range []struct{ driver, caller, want string }{
+		{"", "", ""}, {"a b", "", "a b"}, {"", "c", "c"}, {"a b", "c", "a b c"},
+	} {
+		if got, err := (Spec{Cmdline: tt.caller}).CommandLine(strings.Fields(tt.driver)...); got != tt.want || err != nil {
+			t.Errorf("%+v: got %q, %v", tt, got, err)
+		}
+	}
+	spec := Spec{Cmdline: strings.Repeat("x", MaxCmdline-2)}
+	if _, err := spec.CommandLine("a"); err != nil {
+		t.Errorf("2047 bytes: %v", err)
+	}
+	const want = "2048 bytes and the kernel cuts it at 2047"
+	if _, err := spec.CommandLine("ab"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("2048 bytes: %v", err)
 	}
 }

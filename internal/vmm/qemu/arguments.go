@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/vmm"
+	"github.com/fledge-build/fledge/internal/vmm/host"
+	"github.com/fledge-build/fledge/internal/vmm/monitor"
 )
 
 // arguments is QEMU's command line; ports maps the guest's to the host's.
@@ -21,10 +23,9 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 	if accel == KVM {
 		cpu = "host"
 	}
-	cmdline := commandLine(spec, accel)
-	if len(cmdline) > vmm.MaxCmdline {
-		return nil, fmt.Errorf("the kernel command line has %d bytes and the kernel cuts it at %d: %.60s…",
-			len(cmdline), vmm.MaxCmdline, cmdline)
+	cmdline, err := spec.CommandLine(parameters(spec, accel)...)
+	if err != nil {
+		return nil, err
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
@@ -48,7 +49,7 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 	}
 	if spec.Progress != nil {
 		// A log, as it blocks when the pipe is full: what a chardev cannot take at once, a virtio console drops.
-		args = append(args, "-chardev", "null,id=progress,logfile=/dev/fd/"+strconv.Itoa(progressFD)+",logappend=on",
+		args = append(args, "-chardev", "null,id=progress,logfile=/dev/fd/"+strconv.Itoa(monitor.ExtraFD)+",logappend=on",
 			"-device", "virtio-serial-"+bus, "-device", "virtconsole,chardev=progress")
 	}
 	if spec.Network || len(spec.Ports) > 0 {
@@ -68,20 +69,17 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 	return args, nil
 }
 
-// commandLine puts what this machine needs before the caller's parameters, so that the caller's win.
-func commandLine(spec vmm.Spec, accel string) string {
-	params := []string{"console=ttyS0", "panic=-1", "reboot=t"} // a panic reboots, by triple fault, which ends QEMU
+// parameters are what the kernel needs on this machine.
+func parameters(spec vmm.Spec, accel string) []string {
 	if spec.Arch == "arm64" {
-		params = []string{"console=ttyAMA0", "panic=-1"}
+		return []string{"console=ttyAMA0", "panic=-1"}
 	}
-	if khz := hostKHz(); spec.Arch == "amd64" && accel == TCG && khz != "" {
+	params := []string{"console=ttyS0", "panic=-1", "reboot=t"} // a panic reboots, by triple fault, which ends QEMU
+	if khz := host.KHz(); accel == TCG && khz != "" {
 		// An emulated processor's clock is the host's. On a busy host the kernel fails to measure it and hangs.
 		params = append(params, "tsc_early_khz="+khz)
 	}
-	if spec.Cmdline != "" {
-		params = append(params, spec.Cmdline)
-	}
-	return strings.Join(params, " ")
+	return params
 }
 
 // escape protects a file name in one of QEMU's comma-separated options.

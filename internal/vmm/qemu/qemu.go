@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fledge-build/fledge/internal/vmm"
+	"github.com/fledge-build/fledge/internal/vmm/host"
 )
 
 // Accelerators of Driver.Accel.
@@ -71,7 +72,7 @@ func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
 		m, err := d.launch(ctx, spec, KVM)
 		return result(m, err)
 	case Auto, "":
-		if why = noKVM(spec.Arch); why == "" {
+		if why = host.NoKVM(spec.Arch); why == "" {
 			m, err := d.launch(ctx, spec, KVM)
 			if err == nil && !m.silent {
 				return m, nil
@@ -123,8 +124,7 @@ func (d Driver) launch(ctx context.Context, spec vmm.Spec, accel string) (*machi
 		if err != nil {
 			return nil, err
 		}
-		m := newMachine(append([]string{d.Program}, args...), ports, spec)
-		err = m.start(ctx)
+		m, err := startMachine(ctx, append([]string{d.Program}, args...), ports, spec)
 		if err == nil {
 			return m, nil
 		}

@@ -1,4 +1,5 @@
-package qemu
+// Package host tells what this machine offers to virtual machines.
+package host
 
 import (
 	"os"
@@ -8,8 +9,8 @@ import (
 	"strings"
 )
 
-// noKVM says why KVM is out of the question, or nothing when it is worth a try.
-func noKVM(arch string) string {
+// NoKVM says why KVM is out of the question for guests of arch (a GOARCH), or nothing when it is worth a try.
+func NoKVM(arch string) string {
 	if arch != runtime.GOARCH {
 		return "the guest is " + arch + ", this machine is " + runtime.GOARCH
 	}
@@ -31,8 +32,8 @@ func virtualizes(cpuinfo string) bool {
 	return slices.Contains(flags, "vmx") || slices.Contains(flags, "svm")
 }
 
-// hostKHz is the clock of an x86 Linux host in kHz, "" when it is not to be had.
-func hostKHz() string {
+// KHz is the clock of an x86 Linux host in kHz, "" when it is not to be had.
+func KHz() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return ""

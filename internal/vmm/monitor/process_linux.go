@@ -1,11 +1,11 @@
-package qemu
+package monitor
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// setProcessAttributes gives QEMU a process group of its own, so that all of it can be ended even when a script started
+// setProcessAttributes gives the program a process group of its own, so that all of it can be ended even when a script started
 // it, and ends it should this program be killed.
 func setProcessAttributes(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
