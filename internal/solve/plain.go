@@ -1,0 +1,46 @@
+package solve
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/fledge-build/fledge/internal/solve/wire"
+)
+
+// Plain prints events to w, a line each: "#2 [1/2] RUN make", "#2 | what it wrote", "#2 done in 0.3 s". What a step wrote
+// loses its control characters, which could do anything to a terminal.
+func Plain(w io.Writer) func(wire.Event) {
+	return func(e wire.Event) {
+		switch e.Kind {
+		case wire.EventStart:
+			fmt.Fprintf(w, "#%d %s\n", e.Step, printable(e.Text))
+		case wire.EventLog:
+			fmt.Fprintf(w, "#%d | %s\n", e.Step, printable(e.Text))
+		case wire.EventDone:
+			switch {
+			case e.Error != "":
+				fmt.Fprintf(w, "#%d failed: %s\n", e.Step, printable(e.Error))
+			case e.Cached:
+				fmt.Fprintf(w, "#%d cached\n", e.Step)
+			default:
+				fmt.Fprintf(w, "#%d done in %.1f s\n", e.Step, e.Seconds)
+			}
+		case wire.EventWarn:
+			fmt.Fprintf(w, "warning: %s\n", printable(e.Text))
+		case wire.EventBoot:
+			fmt.Fprintf(w, "machine: %s after %.1f s\n", printable(e.Text), e.Seconds)
+		}
+	}
+}
+
+// printable is s without control characters but tabs.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,93 @@
+package solve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/vmm"
+)
+
+// guestCmdline: a guest that crashes must end the machine, and its console is for the kernel's serious words alone.
+const guestCmdline = "quiet loglevel=4 oops=panic"
+
+// run runs the machine until it is off, and gives what the guest says of its work.
+func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
+	if o.Machine.Limit > 0 {
+		limit := fmt.Errorf("the time limit of %v is reached: raise it, or see below what takes so long", o.Machine.Limit)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Machine.Limit, limit)
+		defer cancel()
+	}
+	console, progress := &console{}, &progress{event: o.Event}
+	m, err := o.Machine.Driver.Start(ctx, vmm.Spec{
+		Arch: o.Job.Arch, Kernel: o.Machine.Kernel, Initramfs: o.Machine.Initramfs, Disks: d.list(),
+		MemoryMB: o.Machine.MemoryMB, CPUs: o.Machine.CPUs, Cmdline: guestCmdline, Network: o.Job.Network,
+		Console: console, Progress: progress,
+	})
+	if err != nil {
+		return wire.Result{}, fmt.Errorf("start the build machine: %w", err)
+	}
+	err = m.Wait()
+	m.Stop()
+	res, state, readErr := readResult(d)
+	switch {
+	case ctx.Err() != nil:
+		return res, fmt.Errorf("%w%s", context.Cause(ctx), progress.last())
+	case readErr == nil:
+		return res, nil
+	case err != nil:
+		return res, fmt.Errorf("the build machine: %w%s%s", err, progress.last(), console.end())
+	}
+	return res, died(state, readErr, o.Machine, console, progress)
+}
+
+// readResult reads what the guest wrote. Without a result, state tells how far it came.
+func readResult(d disks) (res wire.Result, state wire.State, err error) {
+	f, err := os.Open(d.output)
+	if err != nil {
+		return res, state, err
+	}
+	defer f.Close()
+	state, nonce, err := wire.ReadState(f)
+	switch {
+	case err != nil:
+		return res, state, err
+	case nonce != d.nonce:
+		return res, state, errors.New("output disk: its header was overwritten")
+	}
+	res, err = wire.ReadResult(f, d.nonce)
+	return res, state, err
+}
+
+// died explains a machine that is off and left no result.
+func died(state wire.State, readErr error, m Machine, c *console, p *progress) error {
+	text := c.text()
+	switch {
+	case state == wire.Done:
+		return readErr
+	case strings.Contains(text, "Kernel panic"):
+		line := lineWith(text, "Kernel panic")
+		if strings.Contains(text, "Out of memory") || strings.Contains(line, "memory") {
+			line += fmt.Sprintf(": the machine has %d MiB, raise memory_mb", m.MemoryMB)
+		}
+		return fmt.Errorf("the build machine's kernel gave up: %s%s%s", line, p.last(), c.end())
+	case state == wire.Empty:
+		return fmt.Errorf("the build machine never started its work: is the kernel %s one with virtio and initramfs support, "+
+			"and for this machine? Memory: %d MiB%s", m.Kernel, m.MemoryMB, c.end())
+	}
+	return fmt.Errorf("the build machine ended in the middle of its work%s%s", p.last(), c.end())
+}
+
+// lineWith is the first line of text with part in it, without the kernel's time.
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if i := strings.Index(line, part); i >= 0 {
+			return strings.TrimSpace(line[i:])
+		}
+	}
+	return ""
+}

@@ -1,0 +1,86 @@
+// Package solve is the host half of solving a Dockerfile in a virtual machine: it hands a job, the build context and the
+// base images to a guest with BuildKit in it, watches it, and takes the image out, verified, as an OCI image layout. The
+// other half is the module tools/guest; package wire is what both agree on.
+package solve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fledge-build/fledge/internal/mapping"
+	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/vmm"
+)
+
+// Machine is what a solve runs in.
+type Machine struct {
+	Driver    vmm.Driver
+	Kernel    string // file
+	Initramfs string // file, made by packer guest-initramfs
+	MemoryMB  int    // MiB
+	CPUs      int
+	ScratchMB int           // MiB of swap space beside the memory, a sparse file; 0 is none
+	OutputMB  int           // MiB that the image may have, a sparse file
+	Limit     time.Duration // how long it may run; 0 is no limit
+}
+
+// Options is what to solve, where, and who is told.
+type Options struct {
+	Job     wire.Job // without Images, which Solve fills
+	Images  []BaseImage
+	Files   *mapping.Spec // below /context, /dockerfile and /contexts/NAME
+	Secrets wire.Secrets
+	Machine Machine
+	// Event is told of the guest's progress, line by line; may be nil.
+	Event func(wire.Event)
+}
+
+// Error is the failure that the guest reports.
+type Error struct{ wire.Failure }
+
+func (e *Error) Error() string { return e.Failure.String() }
+
+// Result is what is told of a solve that went well.
+type Result struct {
+	Digest string // of the image's manifest
+	wire.Result
+}
+
+// Solve builds the image into the directory out, which must not exist or be empty. It appears there whole or not at all.
+// A temporary directory beside it holds the disks meanwhile.
+func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(out)), "."+filepath.Base(out)+".*")
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	d := disks{dir: dir}
+	if err := d.make(ctx, &o); err != nil {
+		return Result{}, err
+	}
+	res, err := run(ctx, d, o)
+	if err != nil {
+		return Result{}, err
+	}
+	if res.Failure != nil {
+		return Result{}, &Error{*res.Failure}
+	}
+	temp := filepath.Join(dir, "layout")
+	digest, err := takeOut(ctx, d.output, *res.Payload, temp)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Digest: digest, Result: res}, moveTo(temp, out)
+}
+
+// moveTo gives the directory its place; an empty one that is there makes room.
+func moveTo(temp, out string) error {
+	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s is in the way: %w", out, err)
+	}
+	return os.Rename(temp, out)
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/mapping"
+	"github.com/fledge-build/fledge/internal/solve"
+	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/vmm/qemu"
+)
+
+// epochArg is the build argument that says the time of new files, as everywhere (reproducible-builds.org).
+const epochArg = "SOURCE_DATE_EPOCH"
+
+type flags struct {
+	job          wire.Job
+	spec, images string
+	secrets, ssh map[string]string // id to file
+	machine      solve.Machine
+	qemu, accel  string
+	out          string
+	quiet        bool
+}
+
+func parse(args []string, stderr io.Writer) (*flags, error) {
+	fs := flag.NewFlagSet("solver", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	f := &flags{secrets: map[string]string{}, ssh: map[string]string{}}
+	f.job.BuildArgs, f.job.Labels = map[string]string{}, map[string]string{}
+	fs.StringVar(&f.job.Dockerfile, "dockerfile", "Dockerfile", "the Dockerfile's `name` below /dockerfile")
+	fs.StringVar(&f.job.Target, "target", "", "`stage` to build; the last one by default")
+	fs.StringVar(&f.job.Arch, "arch", runtime.GOARCH, "`architecture` of image and machine, amd64 or arm64")
+	fs.BoolVar(&f.job.Network, "network", false, "RUN and ADD may use the network")
+	fs.Func("build-arg", "`NAME=VALUE` of an ARG; may be repeated", pairs(f.job.BuildArgs))
+	fs.Func("label", "`NAME=VALUE` of a further label of the image; may be repeated", pairs(f.job.Labels))
+	fs.Func("secret", "`ID=FILE` for RUN --mount=type=secret; may be repeated", pairs(f.secrets))
+	fs.Func("ssh", "`ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated", pairs(f.ssh))
+	fs.StringVar(&f.spec, "spec", "", "`file` that lists context and Dockerfile")
+	fs.StringVar(&f.images, "images", "", "`file` that lists the base images")
+	fs.StringVar(&f.machine.Kernel, "kernel", "", "kernel `file`")
+	fs.StringVar(&f.machine.Initramfs, "initramfs", "", "initramfs `file`, of packer guest-initramfs")
+	fs.IntVar(&f.machine.MemoryMB, "memory-mb", 2048, "memory of the machine, in `MiB`")
+	fs.IntVar(&f.machine.CPUs, "cpus", 2, "`number` of its processors")
+	fs.IntVar(&f.machine.ScratchMB, "scratch-mb", 16<<10, "swap space of the machine, in `MiB`; a sparse file")
+	fs.IntVar(&f.machine.OutputMB, "output-mb", 16<<10, "how large the image may be, in `MiB`")
+	fs.DurationVar(&f.machine.Limit, "timeout", time.Hour, "how `long` the machine may run")
+	fs.StringVar(&f.qemu, "qemu", "", "QEMU's `program`; by default the one on PATH")
+	fs.StringVar(&f.accel, "accel", qemu.Auto, "how QEMU runs the machine: `kvm`, tcg or auto")
+	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
+	fs.BoolVar(&f.quiet, "quiet", false, "say nothing unless the solve fails")
+	if err := fs.Parse(args); err != nil {
+		if err == flag.ErrHelp {
+			return nil, err
+		}
+		return nil, cli.Usagef("%v", err)
+	}
+	if fs.NArg() > 0 {
+		return nil, cli.Usagef("unexpected argument %q", fs.Arg(0))
+	}
+	for _, name := range []string{"spec", "kernel", "initramfs", "out"} {
+		if fs.Lookup(name).Value.String() == "" {
+			return nil, cli.Usagef("--%s is required", name)
+		}
+	}
+	return f, f.epoch()
+}
+
+// pairs takes NAME=VALUE flags.
+func pairs(to map[string]string) func(string) error {
+	return func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("give NAME=VALUE")
+		}
+		if _, ok := to[name]; ok {
+			return fmt.Errorf("%s is given twice", name)
+		}
+		to[name] = value
+		return nil
+	}
+}
+
+// epoch takes the time of new files from the build arguments.
+func (f *flags) epoch() (err error) {
+	if value, ok := f.job.BuildArgs[epochArg]; ok {
+		delete(f.job.BuildArgs, epochArg)
+		if f.job.Epoch, err = strconv.ParseInt(value, 10, 64); err != nil || f.job.Epoch < 0 {
+			return cli.Usagef("--build-arg %s=%s: it is a number of seconds since 1970", epochArg, value)
+		}
+	}
+	return nil
+}
+
+// options reads the files that the flags name.
+func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
+	o = solve.Options{Job: f.job, Machine: f.machine}
+	if o.Files, err = readList(f.spec, mapping.ReadSpec); err != nil {
+		return o, err
+	}
+	if f.images != "" {
+		if o.Images, err = readList(f.images, solve.ReadImages); err != nil {
+			return o, err
+		}
+	}
+	if o.Secrets.Secrets, o.Job.Secrets, err = readSecrets(f.secrets); err != nil {
+		return o, err
+	}
+	if o.Secrets.SSH, o.Job.SSH, err = readSecrets(f.ssh); err != nil {
+		return o, err
+	}
+	note := func(string) {}
+	if !f.quiet {
+		o.Event = solve.Plain(stderr)
+		note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
+	}
+	program, err := qemu.Find(f.job.Arch, f.qemu)
+	o.Machine.Driver = qemu.Driver{Program: program, Accel: f.accel, Note: note}
+	return o, err
+}
+
+func readList[T any](file string, read func(io.Reader) (T, error)) (list T, err error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return list, err
+	}
+	defer in.Close()
+	if list, err = read(in); err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return list, err
+}
