@@ -1,0 +1,72 @@
+"""A Go program of a module with dependencies of its own, built in one action, outside of the workspace's go_deps."""
+
+load(":guest.bzl", "GUEST_ATTR", "guest_arch")
+
+_CPUS = 2
+
+def _resources(_os, _inputs):
+    # The compiler of the largest packages takes most of the memory, in MB.
+    return {"cpu": _CPUS, "memory": 1500}
+
+def _go_module_binary_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    args = ctx.actions.args()
+    args.add("--sdk", ctx.file._sdk)
+    args.add("--go-mod", ctx.file.go_mod)
+    args.add("--modules", ctx.file.modules)
+    args.add("--package", ctx.attr.package)
+    args.add("--arch", guest_arch(ctx))
+    args.add("--jobs", _CPUS)
+    args.add("--out", out)
+    inputs = [ctx.files.srcs, ctx.files.vendor]
+    direct = [ctx.file._sdk, ctx.file.go_mod, ctx.file.modules]
+    if ctx.file.parent_go_mod:
+        args.add("--parent-go-mod", ctx.file.parent_go_mod)
+        direct.append(ctx.file.parent_go_mod)
+        inputs.append(ctx.files.parent_srcs)
+    files = ctx.actions.args()
+    files.add_all([file for group in inputs for file in group])
+    files.use_param_file("--files=%s", use_always = True)
+    files.set_param_file_format("multiline")
+    ctx.actions.run(
+        mnemonic = "FledgeGoModule",
+        progress_message = "Building %{label} and the Go modules it needs, which takes minutes",
+        executable = ctx.executable._gobuild,
+        arguments = [args, files],
+        inputs = depset(direct + [file for group in inputs for file in group]),
+        outputs = [out],
+        resource_set = _resources,
+        execution_requirements = {"supports-path-mapping": "1"},
+    )
+    return [DefaultInfo(executable = out, files = depset([out]))]
+
+go_module_binary = rule(
+    implementation = _go_module_binary_impl,
+    doc = """Builds a static Linux program for the target platform's CPU from a Go module with dependencies of its own.
+
+The bytes depend on the sources, go.mod, the vendored packages and Fledge's Go SDK, on nothing of the workspace or of the
+machine. The sandbox needs no network.
+""",
+    attrs = GUEST_ATTR | {
+        "go_mod": attr.label(allow_single_file = ["go.mod"], mandatory = True, doc = "The module's go.mod."),
+        "modules": attr.label(
+            allow_single_file = ["modules.txt"],
+            mandatory = True,
+            doc = "`vendor/modules.txt` of a go_vendor repository.",
+        ),
+        "package": attr.string(default = ".", doc = "The package of the program, as `go build` takes it."),
+        "parent_go_mod": attr.label(
+            allow_single_file = ["go.mod"],
+            doc = "The go.mod of the module around this one, which its go.mod replaces.",
+        ),
+        "parent_srcs": attr.label_list(
+            allow_files = True,
+            doc = "Packages of the module around this one. They may need the standard library and each other.",
+        ),
+        "srcs": attr.label_list(allow_files = True, mandatory = True, doc = "The module's files."),
+        "vendor": attr.label(allow_files = True, mandatory = True, doc = "The packages of a go_vendor repository."),
+        "_gobuild": attr.label(default = Label("//tools/gobuild"), executable = True, cfg = "exec"),
+        "_sdk": attr.label(default = Label("//fledge/private:go_sdk"), allow_single_file = True, cfg = "exec"),
+    },
+    executable = True,
+)

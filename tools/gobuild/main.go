@@ -1,0 +1,123 @@
+// Command gobuild builds a program of a Go module from the files that a Bazel action declares, with an SDK that is a
+// zip file. It needs no network, no installed Go and no shell, and what it makes depends on these files alone.
+//
+// Exit codes: 0 success, 1 a bad input or a program that does not compile, 2 a wrong command line.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/fledge-build/fledge/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "gobuild: %v\n", err)
+	}
+	os.Exit(cli.ExitCode(err))
+}
+
+// build is the command line.
+type build struct {
+	sdk     string // zip of an SDK, as the module proxy gives golang.org/toolchain
+	sources sources
+	pkg     string // package to build, relative to the module
+	arch    string // GOARCH
+	jobs    int    // compilers at the same time
+	out     string // the program
+}
+
+func parse(args []string) (*build, error) {
+	b := &build{}
+	flags := flag.NewFlagSet("gobuild", flag.ContinueOnError)
+	flags.StringVar(&b.sdk, "sdk", "", "the Go SDK: `zip` of the module golang.org/toolchain")
+	flags.StringVar(&b.sources.goMod, "go-mod", "", "the module's `go.mod`")
+	flags.StringVar(&b.sources.modules, "modules", "", "`vendor/modules.txt` of the packages that the module needs")
+	flags.StringVar(&b.sources.parentGoMod, "parent-go-mod", "", "`go.mod` of the module around it, if it uses packages of that")
+	flags.StringVar(&b.sources.list, "files", "", "`file` that lists all sources of the build, a path a line")
+	flags.StringVar(&b.pkg, "package", ".", "the program's `package`, relative to the module")
+	flags.StringVar(&b.arch, "arch", "", "the program's `GOARCH`")
+	flags.IntVar(&b.jobs, "jobs", 1, "compilers that run at the same time")
+	flags.StringVar(&b.out, "out", "", "the program to write")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, cli.Usagef("%v", err)
+	}
+	for _, name := range []string{"sdk", "go-mod", "modules", "files", "arch", "out"} {
+		if flags.Lookup(name).Value.String() == "" {
+			return nil, cli.Usagef("--%s is missing", name)
+		}
+	}
+	return b, nil
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	b, err := parse(args)
+	if err != nil {
+		return err
+	}
+	out, err := filepath.Abs(b.out)
+	if err != nil {
+		return err
+	}
+	// Beside the output and not in /tmp, which may be memory: the compiler's cache gets half a gigabyte.
+	work, err := os.MkdirTemp(filepath.Dir(out), ".gobuild-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+
+	sdk, module := filepath.Join(work, "sdk"), filepath.Join(work, "module")
+	if err := unpackSDK(b.sdk, sdk); err != nil {
+		return fmt.Errorf("%s: %w", b.sdk, err)
+	}
+	if err := b.sources.layOut(module); err != nil {
+		return err
+	}
+	made := filepath.Join(work, "program")
+	if err := b.compile(ctx, work, sdk, module, made); err != nil {
+		return err
+	}
+	return os.Rename(made, out)
+}
+
+// compile runs the go command in the folder module, with the SDK's root sdk. All that it writes is in work.
+func (b *build) compile(ctx context.Context, work, sdk, module, out string) error {
+	home := filepath.Join(work, "home")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(sdk, "bin", "go"), "build", "-mod=vendor", "-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w -buildid=", "-p="+strconv.Itoa(b.jobs), "-o", out, b.pkg)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = module, os.Stderr, os.Stderr
+	cmd.Env = []string{
+		"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + b.arch, "GOAMD64=v1", "GOARM64=v8.0",
+		"GOROOT=" + sdk, "GOCACHE=" + filepath.Join(work, "cache"), "GOPATH=" + filepath.Join(work, "path"), "HOME=" + home, "TMPDIR=" + home,
+		"GOENV=off", "GO111MODULE=on", "GOWORK=off", "GOTOOLCHAIN=local", "GOPROXY=off",
+	}
+	// The go command hands an interrupt on to its compilers.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build %s in the module of %s: %w", b.pkg, b.sources.goMod, err)
+	}
+	return nil
+}
