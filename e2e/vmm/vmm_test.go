@@ -4,6 +4,7 @@ package vmm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ import (
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/kmod"
 	"github.com/fledge-build/fledge/internal/vmm"
+	"github.com/fledge-build/fledge/internal/vmm/cloudhypervisor"
+	"github.com/fledge-build/fledge/internal/vmm/drivers"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
@@ -87,8 +90,8 @@ func guestFiles(t *testing.T, modules string) []initramfs.Entry {
 		[]initramfs.Entry{initramfs.File("guest", 0o755, string(program("./e2e/vmm/guest")))})
 }
 
-// driver is QEMU; machine is its type, "" for the usual one.
-func driver(t *testing.T, machine string) qemu.Driver {
+// qemuDriver is QEMU; machine is its type, "" for the usual one.
+func qemuDriver(t *testing.T, machine string) vmm.Driver {
 	t.Helper()
 	program, err := qemu.Find(runtime.GOARCH, os.Getenv(qemu.Variable(runtime.GOARCH)))
 	if err != nil {
@@ -112,7 +115,7 @@ func (s *slow) Write(p []byte) (int, error) {
 }
 
 // run boots a machine, waits until it is off and returns the guest's lines.
-func run(t *testing.T, d qemu.Driver, spec vmm.Spec) (said []string, err error) {
+func run(t *testing.T, d vmm.Driver, spec vmm.Spec) (said []string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
 	defer cancel()
@@ -159,16 +162,41 @@ func TestDisksAndProgress(t *testing.T) {
 		types = append(types, "microvm")
 	}
 	for _, machine := range types {
-		t.Run("machine "+machine, func(t *testing.T) {
-			spec, progress := newSpec(t), &slow{pauses: 40}
-			spec.Progress = progress
-			said, err := run(t, driver(t, machine), spec)
-			checkWorked(t, said, err, spec)
-			if got, want := progress.String(), agreed.Progress(); got != want {
-				t.Errorf("%d bytes of progress, want %d; they begin with %.100q", len(got), len(want), got)
-			}
-		})
+		t.Run("machine "+machine, func(t *testing.T) { testDisksAndProgress(t, qemuDriver(t, machine), newSpec(t)) })
 	}
+}
+
+func testDisksAndProgress(t *testing.T, d vmm.Driver, spec vmm.Spec) {
+	progress := &slow{pauses: 40}
+	spec.Progress = progress
+	said, err := run(t, d, spec)
+	checkWorked(t, said, err, spec)
+	if got, want := progress.String(), agreed.Progress(); got != want {
+		t.Errorf("%d bytes of progress, want %d; they begin with %.100q", len(got), len(want), got)
+	}
+}
+
+// TestCloudHypervisor runs the real one, where there is one.
+func TestCloudHypervisor(t *testing.T) {
+	program := os.Getenv(cloudhypervisor.Variable)
+	if program == "" {
+		t.Skipf("needs Cloud Hypervisor and KVM: set %s to the path of cloud-hypervisor", cloudhypervisor.Variable)
+	}
+	d, err := drivers.Select(drivers.Options{Driver: drivers.CloudHypervisor, Arch: runtime.GOARCH, CloudHypervisor: program})
+	if err != nil {
+		t.Fatal(err) // it is asked for
+	}
+	spec := newSpec(t)
+	spec.Kernel = cmp.Or(os.Getenv("FLEDGE_KERNEL_VMLINUX"), spec.Kernel)
+	t.Run("powers off", func(t *testing.T) { testDisksAndProgress(t, d, spec) })
+	t.Run("reboots", func(t *testing.T) {
+		spec.Progress = io.Discard
+		spec.Cmdline += " " + agreed.Reboot
+		said, err := run(t, d, spec)
+		if err == nil || !strings.Contains(err.Error(), "the guest rebooted") || len(said) != 3 {
+			t.Errorf("the machine ended with %v, the guest said %q", err, said)
+		}
+	})
 }
 
 func TestNetwork(t *testing.T) {
@@ -194,7 +222,7 @@ func TestNetwork(t *testing.T) {
 	spec.Cmdline += fmt.Sprintf(" %s=10.0.2.2:%d", agreed.Call, l.Addr().(*net.TCPAddr).Port)
 	t.Run("with", func(t *testing.T) {
 		spec.Network = true
-		said, err := run(t, driver(t, ""), spec)
+		said, err := run(t, qemuDriver(t, ""), spec)
 		checkWorked(t, said, err, spec)
 		if len(heard) != 1 || <-heard != agreed.Call+"\n" {
 			t.Error("the guest's call did not come")
@@ -202,7 +230,7 @@ func TestNetwork(t *testing.T) {
 	})
 	t.Run("ports alone", func(t *testing.T) {
 		spec.Network, spec.Ports = false, []int{80}
-		said, err := run(t, driver(t, ""), spec)
+		said, err := run(t, qemuDriver(t, ""), spec)
 		if err != nil || len(said) != 3 || !strings.HasPrefix(said[2], "network: dial tcp4 10.0.2.2:") || len(heard) != 0 {
 			t.Errorf("the machine ended with %v, the guest said %q and called %d times", err, said, len(heard))
 		}

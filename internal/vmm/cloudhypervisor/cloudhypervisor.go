@@ -38,6 +38,13 @@ func Find(program string) (string, error) {
 	return found, nil
 }
 
+// KVMError is the error for a host without KVM; it is the reason that host.NoKVM gives.
+type KVMError string
+
+func (e KVMError) Error() string {
+	return fmt.Sprintf("Cloud Hypervisor needs KVM: %s; use the driver qemu, which can emulate", string(e))
+}
+
 // Start starts a machine and returns once Cloud Hypervisor has booted it.
 func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
 	if err := spec.Check(); err != nil {
@@ -48,7 +55,7 @@ func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
 		noKVM = host.NoKVM
 	}
 	if why := noKVM(spec.Arch); why != "" {
-		return nil, fmt.Errorf("Cloud Hypervisor needs KVM: %s; use the driver qemu, which can emulate", why)
+		return nil, KVMError(why)
 	}
 	program, err := Find(d.Program)
 	if err != nil {

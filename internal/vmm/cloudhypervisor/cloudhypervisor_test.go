@@ -61,7 +61,8 @@ func newStage(t *testing.T, play string) *stage {
 	if s.temp, err = os.MkdirTemp("/tmp", "fakevmm-"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(s.temp) })
+	temp := s.temp // a test may change it
+	t.Cleanup(func() { os.RemoveAll(temp) })
 	t.Setenv("TMPDIR", s.temp)
 	t.Setenv("FAKEVMM_PLAY", play)
 	t.Setenv("FAKEVMM_PID", s.pid)

@@ -88,12 +88,15 @@ func config(spec vmm.Spec, serial, progress string) (vmConfig, error) {
 	return c, nil
 }
 
+// ErrNetwork is the error for guests with a network or ports.
+var ErrNetwork = errors.New("Cloud Hypervisor gives a guest a network only through a tap device, which root has to make: " +
+	"use the driver qemu for machines with a network or with ports")
+
 // check finds what Cloud Hypervisor lacks.
 func check(spec vmm.Spec) error {
 	switch {
 	case spec.Network || len(spec.Ports) > 0:
-		return errors.New("Cloud Hypervisor gives a guest a network only through a tap device, which root has to make: " +
-			"use the driver qemu for machines with a network or with ports")
+		return ErrNetwork
 	case spec.CPUs > maxCPUs:
 		return fmt.Errorf("%d CPUs: Cloud Hypervisor takes up to %d", spec.CPUs, maxCPUs)
 	}
