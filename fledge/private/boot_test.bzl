@@ -51,8 +51,8 @@ def _fledge_boot_test_impl(ctx):
         }
     qemu_files = depset()
     if toolchain:
-        spec["qemu"] = toolchain.qemu.path
-        qemu_files = toolchain.qemu.files
+        spec["qemu"] = toolchain.program.path
+        qemu_files = toolchain.program.files
 
     spec_file = ctx.actions.declare_file(ctx.label.name + ".boot.json")
     ctx.actions.write(spec_file, json.encode_indent(spec) + "\n")

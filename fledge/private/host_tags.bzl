@@ -36,11 +36,12 @@ def declare_host(module_ctx):
       struct with deps and dev_deps, the repositories that the root module asked for.
     """
     host_qemu(name = "fledge_qemu")
+    host_kernel(name = "fledge_kernel", target = "fledge_kernel")
     deps, dev_deps, names = [], [], {}
     for module in module_ctx.modules:
         # Fledge registers the toolchains itself.
         if module.is_root and module.name == "fledge":
-            deps.append("fledge_qemu")
+            deps += ["fledge_kernel", "fledge_qemu"]
         for tag in module.tags.kernel:
             # All modules mean the same kernel, whatever their number.
             if tag.name not in names:

@@ -13,7 +13,9 @@ def check_path(label, attribute, path):
             repr(path),
         ))
 
-def _is_executable(target, file):
+def is_executable(target, file):
+    """Tells whether a file is the program that a rule makes."""
+
     # Bazel keeps no modes, and calls every file target its own executable: only a rule's declared executable counts.
     return (target[DefaultInfo].files_to_run.executable == file and
             not file.is_source and file.owner == target.label)
@@ -35,11 +37,21 @@ def _files_of(target):
     """The files a mapping stands for: what the target builds, or its executable alone."""
     files = target[DefaultInfo].files.to_list()
     executable = target[DefaultInfo].files_to_run.executable
-    if executable and len(files) > 1 and _is_executable(target, executable):
+    if executable and len(files) > 1 and is_executable(target, executable):
         return [executable]
     return files
 
-def _destinations(label, target, dest):
+def destinations(label, target, dest):
+    """Says where the files of a mapping go.
+
+    Args:
+      label: of the rule, for errors.
+      target: what is mapped.
+      dest: the mapping's absolute destination.
+
+    Returns:
+      list of (File, absolute path)
+    """
     files = _files_of(target)
     if not files:
         fail("{}: mappings: {} gives no files".format(label, target.label))
@@ -106,12 +118,12 @@ def pack_mappings(ctx, name, mappings, modes = {}):
     unused = dict(modes)
     for target, dest in mappings.items():
         check_path(ctx.label, "mappings", dest)
-        for file, path in _destinations(ctx.label, target, dest):
+        for file, path in destinations(ctx.label, target, dest):
             if path in seen:
                 fail("{}: mappings: {} and {} both go to {}".format(ctx.label, seen[path], target.label, path))
             seen[path] = target.label
             inputs.append(file)
-            entry = {"dest": path, "executable": _is_executable(target, file)}
+            entry = {"dest": path, "executable": is_executable(target, file)}
             if path in modes:
                 entry["mode"] = modes[path]
                 unused.pop(path)

@@ -4,6 +4,7 @@ load(":compression.bzl", "COMPRESSION_ATTRS", "INITRAMFS_COMPRESSION_ATTRS", "co
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
 load(":packs_info.bzl", "FledgePacksInfo")
 load(":providers.bzl", "FledgeLayersInfo")
+load(":solved_info.bzl", "FledgeSolvedInfo")
 
 # A layer's file name does not matter to an action that only reads it, so configurations may share the cache entry.
 PACKER_REQUIREMENTS = {"supports-path-mapping": "1"}
@@ -67,7 +68,7 @@ def layout_inputs(ctx, target, args):
     # rules_oci makes layouts whose members are symlinks to its target's runfiles.
     return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
 
-def _pack_layout(ctx, target, owner):
+def _pack_layout(ctx, target, owner, base = None):
     name = "{}.{}".format(owner.name, compression_slug(ctx))
     packs = ctx.actions.declare_directory(name + ".packs")
     config = ctx.actions.declare_file(name + ".config.json")
@@ -76,6 +77,9 @@ def _pack_layout(ctx, target, owner):
     args.add("pack-layout")
     inputs = layout_inputs(ctx, target, args)
     pack_args(ctx, args)
+    if base:
+        args.add("--base-config", base.config)
+        inputs = depset([base.config], transitive = [inputs])
     args.add_all([packs], before_each = "--out-dir", expand_directories = False)
     args.add("--config-out", config)
     ctx.actions.run(
@@ -86,15 +90,15 @@ def _pack_layout(ctx, target, owner):
         inputs = inputs,
         outputs = [packs, config],
     )
-    return FledgePacksInfo(packs = [packs], config = config)
+    return FledgePacksInfo(packs = (list(base.packs) if base else []) + [packs], config = config)
 
 def _packs_aspect_impl(target, ctx):
-    if FledgeLayersInfo not in target:
-        return [_pack_layout(ctx, target, target.label)]
-    info = target[FledgeLayersInfo]
-
     # The base's packs are the base's own, so that all images on it share them.
     base = getattr(ctx.rule.attr, "base", None)
+    if FledgeLayersInfo not in target:
+        packed = base[FledgePacksInfo] if FledgeSolvedInfo in target and base and FledgePacksInfo in base else None
+        return [_pack_layout(ctx, target, target.label, packed)]
+    info = target[FledgeLayersInfo]
     packs = list(base[FledgePacksInfo].packs) if base else []
     for i in range(len(packs), len(info.layers)):
         packs.append(_pack_layer(ctx, target.label.name, i, info.layers[i]))

@@ -122,7 +122,11 @@ func mergeInitramfs(layers []layerFlag) (tree *fstree.Tree, packs []*cpiopack.Re
 		return nil, nil, err
 	}
 	packs = append(packs, nil)
+	var paths []string
 	for _, l := range layers {
+		paths = append(paths, l.path)
+	}
+	for _, l := range layers[firstCounting(paths):] {
 		opened, err := openAll([]string{l.path}, cpiopack.Open)
 		packs = append(packs, opened...)
 		if err != nil {

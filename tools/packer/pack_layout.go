@@ -21,6 +21,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	layout := fs.String("layout", "", "OCI image layout (`directory` or tar), or tar of docker save")
 	platform := fs.String("platform", "", "`os/architecture` to choose from several images, such as linux/amd64")
 	maxUnpacked := maxUnpackedFlag(fs)
+	baseConfig := fs.String("base-config", "", "`file` with the config of the image's base, whose layers have packs of their own")
 	outDir := fs.String("out-dir", "", "empty or new `directory` for the packs 0000.pack, 0001.pack …, base layer first")
 	configOut := fs.String("config-out", "", "`file` to write the image's configuration to")
 	if err := parseFlags(fs, args, stderr, "layout", "out-dir", "config-out"); err != nil {
@@ -42,7 +43,11 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	if err := packLayers(ctx, image.Layers(), temp, maker, *maxUnpacked); err != nil {
+	layers, err := aboveBase(image, *baseConfig, temp)
+	if err != nil {
+		return err
+	}
+	if err := packLayers(ctx, layers, temp, maker, *maxUnpacked); err != nil {
 		return fmt.Errorf("image %s: %w", *layout, err)
 	}
 	config, _ := image.Config()
@@ -52,6 +57,29 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 		}
 		return moveInto(dir, temp)
 	})
+}
+
+// aboveBase gives the layers that the image has beyond those of its base, all without a base, and marks in dir which it
+// is.
+func aboveBase(image *ocilayout.Image, baseConfig, dir string) ([]ocilayout.Layer, error) {
+	layers := image.Layers()
+	if baseConfig == "" {
+		return layers, nil
+	}
+	base, err := ocilayout.ReadConfig(baseConfig)
+	if err != nil {
+		return nil, err
+	}
+	mark := onBase
+	for i, diffID := range base.RootFS.DiffIDs {
+		if i >= len(layers) || layers[i].DiffID != diffID {
+			mark = complete
+		}
+	}
+	if mark == onBase {
+		layers = layers[len(base.RootFS.DiffIDs):]
+	}
+	return layers, cli.WriteFile(filepath.Join(dir, mark), func(*os.File) error { return nil })
 }
 
 // packLayers writes a pack for each layer to dir.
@@ -71,7 +99,7 @@ func packLayers(
 			return err
 		}
 	}
-	if entries == 0 {
+	if entries == 0 && !exists(filepath.Join(dir, onBase)) {
 		return errors.New("empty image: there is nothing in its layers")
 	}
 	return nil

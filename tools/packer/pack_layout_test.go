@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
@@ -157,4 +158,72 @@ func TestMoveInto(t *testing.T) {
 	if want := dir + " is not empty: it holds 0000.pack"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
+}
+
+// TestPackLayoutOnBase packs an image with a base, and with one that is not its base.
+func TestPackLayoutOnBase(t *testing.T) {
+	dir := t.TempDir()
+	layout := filepath.Join(dir, "image.tar")
+	var members []imagetest.File
+	var diffIDs []string
+	names := []string{}
+	for _, name := range []string{"base", "app"} {
+		layer := imagetest.Tar(t, layerFile(name, name))
+		members = append(members, layerFile(name+".tar", string(layer)))
+		names = append(names, name+".tar")
+		diffIDs = append(diffIDs, fmt.Sprintf("sha256:%x", sha256.Sum256(layer)))
+	}
+	config := func(ids ...string) string {
+		return fmt.Sprintf(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["%s"]}}`, strings.Join(ids, `","`))
+	}
+	members = append(members, layerFile("c.json", config(diffIDs...)),
+		layerFile("manifest.json", fmt.Sprintf(`[{"Config": "c.json", "Layers": ["%s"]}]`, strings.Join(names, `","`))))
+	if err := os.WriteFile(layout, imagetest.Tar(t, members...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(dir, "other.pack")
+	if err := dispatch(t.Context(), []string{"pack-files", "--spec", writeSpec(t, dir), "--out", other}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, base, mark string
+		packs            int
+		links            int // files of the image with the other pack before it
+	}{
+		{"base", config(diffIDs[0]), onBase, 1, 2},
+		{"itself", config(diffIDs...), onBase, 0, 1},
+		{"other base", config(diffIDs[1]), complete, 2, 2},
+		{"longer base", config(append(diffIDs, diffIDs[0])...), complete, 2, 2},
+	} {
+		base, out := filepath.Join(dir, c.name+".json"), filepath.Join(dir, c.name)
+		if err := os.WriteFile(base, []byte(c.base), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := dispatch(t.Context(), []string{"pack-layout", "--layout", layout, "--base-config", base, "--out-dir", out,
+			"--config-out", out + ".config"}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packs, err := filepath.Glob(filepath.Join(out, "*.pack"))
+		if err != nil || len(packs) != c.packs || !exists(filepath.Join(out, c.mark)) {
+			t.Errorf("%s: %d packs, want %d and the mark %s", c.name, len(packs), c.packs, c.mark)
+		}
+		var log bytes.Buffer
+		err = dispatch(t.Context(), []string{"rootfs", "--pack", other, "--pack", out, "--out", out + ".img"}, &log)
+		if want := fmt.Sprintf(" %d files and", c.links); err != nil || !strings.Contains(log.String(), want) {
+			t.Errorf("%s: %v, %q, want %q", c.name, err, log.String(), want)
+		}
+	}
+}
+
+// writeSpec writes a list of one file.
+func writeSpec(t *testing.T, dir string) string {
+	t.Helper()
+	src, spec := filepath.Join(dir, "src"), filepath.Join(dir, "spec")
+	for file, text := range map[string]string{src: "other", spec: fmt.Sprintf(`{"src": %q, "dest": "/other"}`, src)} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return spec
 }

@@ -32,6 +32,28 @@ func openAll[P any](paths []string, open func(string) (P, error)) (packs []P, er
 	return packs, nil
 }
 
+// A folder of packs made with --base-config tells by a file of one of these names whether the base's packs, which stand
+// before it, count.
+const (
+	onBase   = "on-base"  // it has the layers upon the base alone, perhaps none
+	complete = "complete" // it has all layers: the image has another base
+)
+
+// firstCounting is the index of the first of paths that counts: a folder that is complete replaces what is before it.
+func firstCounting(paths []string) int {
+	for i := len(paths) - 1; i > 0; i-- {
+		if exists(filepath.Join(paths[i], complete)) {
+			return i
+		}
+	}
+	return 0
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 func packsIn(dir string) (files []string, err error) {
 	list, err := os.ReadDir(dir)
 	if err != nil {
@@ -42,7 +64,7 @@ func packsIn(dir string) (files []string, err error) {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && !exists(filepath.Join(dir, onBase)) {
 		return nil, fmt.Errorf("the folder %s has no layer pack (*.pack)", dir)
 	}
 	return files, nil

@@ -42,7 +42,7 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 		return cli.Usagef("--pack is required")
 	}
 	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
-	packs, err := openAll(paths, layerpack.Open)
+	packs, err := openAll(paths[firstCounting(paths):], layerpack.Open)
 	defer closePacks(packs)
 	if err != nil {
 		return err

@@ -14,7 +14,8 @@ import (
 	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/solve"
 	"github.com/fledge-build/fledge/internal/solve/wire"
-	"github.com/fledge-build/fledge/internal/vmm/qemu"
+	"github.com/fledge-build/fledge/internal/vmm/cloudhypervisor"
+	"github.com/fledge-build/fledge/internal/vmm/drivers"
 )
 
 // epochArg is the build argument that says the time of new files, as everywhere (reproducible-builds.org).
@@ -25,7 +26,8 @@ type flags struct {
 	spec, images string
 	secrets, ssh map[string]string // id to file
 	machine      solve.Machine
-	qemu, accel  string
+	vmlinux      string
+	vmm          drivers.Options
 	out          string
 	quiet        bool
 }
@@ -45,15 +47,17 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.Func("ssh", "`ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated", pairs(f.ssh))
 	fs.StringVar(&f.spec, "spec", "", "`file` that lists context and Dockerfile")
 	fs.StringVar(&f.images, "images", "", "`file` that lists the base images")
-	fs.StringVar(&f.machine.Kernel, "kernel", "", "kernel `file`")
+	fs.StringVar(&f.machine.Kernel, "kernel", "", "kernel `file`, a bzImage or Image")
+	fs.StringVar(&f.vmlinux, "vmlinux", "", "ELF kernel `file`, which Cloud Hypervisor takes where it is given")
 	fs.StringVar(&f.machine.Initramfs, "initramfs", "", "initramfs `file`, of packer guest-initramfs")
 	fs.IntVar(&f.machine.MemoryMB, "memory-mb", 2048, "memory of the machine, in `MiB`")
 	fs.IntVar(&f.machine.CPUs, "cpus", 2, "`number` of its processors")
 	fs.IntVar(&f.machine.ScratchMB, "scratch-mb", 16<<10, "swap space of the machine, in `MiB`; a sparse file")
 	fs.IntVar(&f.machine.OutputMB, "output-mb", 16<<10, "how large the image may be, in `MiB`")
 	fs.DurationVar(&f.machine.Limit, "timeout", time.Hour, "how `long` the machine may run")
-	fs.StringVar(&f.qemu, "qemu", "", "QEMU's `program`; by default the one on PATH")
-	fs.StringVar(&f.accel, "accel", qemu.Auto, "how QEMU runs the machine: `kvm`, tcg or auto")
+	fs.StringVar(&f.vmm.Driver, "vmm", drivers.Auto, "what runs the machine: `cloud-hypervisor`, qemu or auto")
+	fs.StringVar(&f.vmm.CloudHypervisor, "cloud-hypervisor", "", "Cloud Hypervisor's `program`; by default the one on PATH")
+	fs.StringVar(&f.vmm.QEMU, "qemu", "", "QEMU's `program`; by default the one on PATH")
 	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
 	fs.BoolVar(&f.quiet, "quiet", false, "say nothing unless the solve fails")
 	if err := fs.Parse(args); err != nil {
@@ -64,6 +68,9 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, cli.Usagef("unexpected argument %q", fs.Arg(0))
+	}
+	if f.machine.Kernel == "" {
+		f.machine.Kernel = f.vmlinux
 	}
 	for _, name := range []string{"spec", "kernel", "initramfs", "out"} {
 		if fs.Lookup(name).Value.String() == "" {
@@ -116,13 +123,15 @@ func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 	if o.Secrets.SSH, o.Job.SSH, err = readSecrets(f.ssh); err != nil {
 		return o, err
 	}
-	note := func(string) {}
+	f.vmm.Arch, f.vmm.Network = f.job.Arch, f.job.Network
 	if !f.quiet {
 		o.Event = solve.Plain(stderr)
-		note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
+		f.vmm.Note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
 	}
-	program, err := qemu.Find(f.job.Arch, f.qemu)
-	o.Machine.Driver = qemu.Driver{Program: program, Accel: f.accel, Note: note}
+	o.Machine.Driver, err = drivers.Select(f.vmm)
+	if _, ok := o.Machine.Driver.(cloudhypervisor.Driver); ok && f.vmlinux != "" {
+		o.Machine.Kernel = f.vmlinux
+	}
 	return o, err
 }
 

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	res, err := solve.Solve(ctx, f.out, o)
 	if err != nil {
-		return err
+		return withHint(err)
 	}
 	if !f.quiet {
 		fmt.Fprintf(stderr, "%s: %s, %d bytes; the machine ran %.1f s, %d MiB of memory were never used\n",

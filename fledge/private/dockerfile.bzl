@@ -1,0 +1,271 @@
+"""The fledge_dockerfile macro and its rule."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
+load(":guest.bzl", "GUEST_ATTR", "guest_arch")
+load(":providers.bzl", "FledgeLayersInfo")
+load(":solved_info.bzl", "FledgeSolvedInfo")
+load(":solver_info.bzl", "FledgeSolverInfo")
+
+_QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
+_CLOUD_HYPERVISOR_TOOLCHAIN = Label("//fledge/toolchains:cloud_hypervisor_toolchain_type")
+
+def _dirname(file):
+    return file.dirname
+
+def _add_image(args, target, refs):
+    """Adds one base image to the list of them; gives the files that it needs."""
+    line = json.encode({"refs": refs})[:-1].replace("%", "%%")
+    if FledgeLayersInfo not in target:
+        files = target[DefaultInfo].files.to_list()
+        indexes = [f for f in files if f.basename == "index.json"]
+        if len(files) == 1:
+            args.add_all(files, format_each = line + ',"layout":"%s"}', expand_directories = False)
+        elif indexes:
+            args.add_all(indexes[:1], format_each = line + ',"layout":"%s"}', map_each = _dirname)
+        else:
+            fail("{}: not an image: it gives {} files and none of them is index.json".format(target.label, len(files)))
+        return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
+    info = target[FledgeLayersInfo]
+    if not info.config:
+        fail("{}: it has no config, which a Dockerfile builds upon: give fledge_layers one".format(target.label))
+    args.add_all([info.config], format_each = line + ',"config":"%s"}')
+    for layer in info.layers:
+        rest = json.encode({"digest": layer.digest, "media_type": layer.media_type})[1:].replace("%", "%%")
+        args.add_all([layer.file], format_each = '{"layer":"%s",' + rest)
+    return depset([info.config] + [layer.file for layer in info.layers])
+
+def _add_machine(ctx, args):
+    """Adds the flags about the machine; gives the files that it needs."""
+    solver = ctx.attr.solver[FledgeSolverInfo]
+    files = [solver.initramfs]
+    transitive = []
+    if solver.kernel.bzimage:
+        args.add("--kernel", solver.kernel.bzimage)
+        files.append(solver.kernel.bzimage)
+    if solver.kernel.vmlinux:
+        args.add("--vmlinux", solver.kernel.vmlinux)
+        files.append(solver.kernel.vmlinux)
+    args.add("--initramfs", solver.initramfs)
+    args.add("--vmm", ctx.attr._vmm[BuildSettingInfo].value)
+    for type, flag in [(_QEMU_TOOLCHAIN, "--qemu"), (_CLOUD_HYPERVISOR_TOOLCHAIN, "--cloud-hypervisor")]:
+        toolchain = ctx.toolchains[type]
+        if toolchain:
+            program = toolchain.program
+            args.add(flag, program.file if program.file else program.path)
+            transitive.append(program.files)
+    args.add("--memory-mb", ctx.attr.memory_mb)
+    args.add("--cpus", ctx.attr.cpus)
+    args.add("--scratch-mb", ctx.attr.scratch_mb)
+    args.add("--timeout", "{}s".format(ctx.attr.solve_timeout))
+    return depset(files, transitive = transitive)
+
+def _add_secrets(ctx, args):
+    for flag, secrets in [("--secret", ctx.attr.secrets), ("--ssh", ctx.attr.ssh)]:
+        for target, ids in secrets.items():
+            files = target[DefaultInfo].files.to_list()
+            if len(files) != 1:
+                fail("{}: {}: {} gives {} files; a secret is one".format(ctx.label, flag[2:], target.label, len(files)))
+            for id in ids.split(" "):
+                args.add_all(files, before_each = flag, format_each = id.replace("%", "%%") + "=%s")
+    return depset(ctx.files.secrets + ctx.files.ssh)
+
+def _requirements(ctx):
+    requirements = {}
+    if ctx.attr.network:
+        if ctx.attr._hermetic[BuildSettingInfo].value:
+            fail(("{}: network = True, and //fledge/settings:hermetic refuses that: declare what the build downloads as " +
+                  "inputs of the context, or build without the setting").format(ctx.label))
+        requirements["requires-network"] = "1"
+    else:
+        requirements["block-network"] = "1"
+    if ctx.attr.secrets or ctx.attr.ssh:
+        requirements["no-remote"] = "1"  # secrets would get into the remote cache, as inputs
+    return requirements
+
+def _dockerfile_impl(ctx):
+    layout = ctx.actions.declare_directory(ctx.label.name)
+    args = ctx.actions.args()
+    args.add("--quiet")
+    args.add("--arch", guest_arch(ctx))
+    args.add("--dockerfile", ctx.file.dockerfile.basename)
+    args.add("--target", ctx.attr.target)
+    for name, value in sorted(ctx.attr.build_args.items()):
+        args.add("--build-arg", "{}={}".format(name, value))
+    for name, value in sorted(ctx.attr.labels.items()):
+        args.add("--label", "{}={}".format(name, value))
+    if ctx.attr.network:
+        args.add("--network")
+    inputs = [_add_machine(ctx, args), _add_secrets(ctx, args)]
+    args.add_all([layout], before_each = "--out", expand_directories = False)
+
+    files, context_inputs = context_args(ctx)
+    images = ctx.actions.args()
+    images.set_param_file_format("multiline")
+    images.use_param_file("--images=%s", use_always = True)
+    for target, refs in ctx.attr.base_images.items():
+        inputs.append(_add_image(images, target, refs.split(" ")))
+
+    cpus, memory_mb = ctx.attr.cpus, ctx.attr.memory_mb
+    ctx.actions.run(
+        mnemonic = "FledgeSolve",
+        progress_message = "Solving the Dockerfile of %{label}",
+        executable = ctx.executable._solver_tool,
+        arguments = [args, files, images],
+        inputs = depset(transitive = inputs + [context_inputs]),
+        outputs = [layout],
+        execution_requirements = _requirements(ctx),
+        resource_set = _resources_of(cpus, memory_mb),
+        toolchain = None,
+    )
+    return [
+        DefaultInfo(files = depset([layout])),
+        FledgeSolvedInfo(layout = layout),
+    ]
+
+def _small(_os, _inputs):
+    return {"cpu": 2, "memory": 2048}
+
+def _large(_os, _inputs):
+    return {"cpu": 4, "memory": 8192}
+
+def _resources_of(cpus, memory_mb):
+    # Bazel takes top-level functions alone, so there are two sizes.
+    return _large if cpus > 2 or memory_mb > 4096 else _small
+
+_dockerfile = rule(
+    implementation = _dockerfile_impl,
+    doc = "What the macro fledge_dockerfile declares.",
+    attrs = CONTEXT_ATTRS | GUEST_ATTR | {
+        "base": attr.label(providers = [[FledgeLayersInfo], []]),
+        "base_images": attr.label_keyed_string_dict(allow_files = True),
+        "build_args": attr.string_dict(),
+        "cpus": attr.int(default = 2),
+        "dockerfile": attr.label(allow_single_file = True, mandatory = True),
+        "labels": attr.string_dict(),
+        "memory_mb": attr.int(default = 2048),
+        "network": attr.bool(),
+        "scratch_mb": attr.int(default = 16384),
+        "secrets": attr.label_keyed_string_dict(allow_files = True),
+        "solve_timeout": attr.int(default = 3600),
+        "solver": attr.label(default = Label("//fledge/private:solver"), providers = [FledgeSolverInfo]),
+        "ssh": attr.label_keyed_string_dict(allow_files = True),
+        "target": attr.string(),
+        "_hermetic": attr.label(default = Label("//fledge/settings:hermetic")),
+        "_solver_tool": attr.label(default = Label("//tools/solver"), executable = True, cfg = "exec"),
+        "_vmm": attr.label(default = Label("//fledge/settings:vmm")),
+    },
+    toolchains = [
+        config_common.toolchain_type(_QEMU_TOOLCHAIN, mandatory = False),
+        config_common.toolchain_type(_CLOUD_HYPERVISOR_TOOLCHAIN, mandatory = False),
+    ],
+    provides = [FledgeSolvedInfo],
+)
+
+def _by_label(what, name, by_key):
+    """Turns name -> label into label -> names, separated by blanks, as a rule takes it."""
+    labels = {}
+    for key, label in by_key.items():
+        if not key or " " in key:
+            fail("{}: {}: {} is empty or has a blank".format(name, what, repr(key)))
+        labels.setdefault(label, []).append(key)
+    return {label: " ".join(keys) for label, keys in labels.items()}
+
+def fledge_dockerfile(
+        name,
+        dockerfile = "Dockerfile",
+        context = [],
+        context_mappings = {},
+        modes = {},
+        base_images = {},
+        base = None,
+        target = "",
+        build_args = {},
+        labels = {},
+        secrets = {},
+        ssh = {},
+        network = False,
+        solver = None,
+        memory_mb = 2048,
+        cpus = 2,
+        scratch_mb = 16384,
+        solve_timeout = 3600,
+        **kwargs):
+    """Builds an OCI image from a Dockerfile, with BuildKit in a virtual machine.
+
+    ```starlark
+    fledge_dockerfile(
+        name = "app_oci",
+        dockerfile = "Dockerfile",
+        context = glob(["app/**"]),
+        base_images = {"alpine:3.22": "@alpine"},
+        build_args = {"VERSION": "1.2"},
+        target = "release",
+    )
+
+    fledge_rootfs(
+        name = "app",
+        image = ":app_oci",
+        manifest = "manifest.toml",
+        agent = "@kestrel",
+    )
+    ```
+
+    Makes an OCI image layout, the directory `NAME`, in one action `FledgeSolve`. It needs no root, no daemon and no
+    network: `FROM` and `COPY --from` find the images of `base_images` alone. The same inputs give the same bytes: new files
+    have the time of the build argument `SOURCE_DATE_EPOCH`, by default 1970. Layers of the base keep their digests, and
+    fledge_rootfs and fledge_initramfs share their packs with other images on the same base. docs/dockerfile.md tells more.
+
+    Args:
+      name: of the target, and of the layout.
+      dockerfile: the Dockerfile: a label.
+      context: the files of the build context: labels, usually `glob(["**"])`. Each has the path that it has in this package.
+        A `.dockerignore` among them counts. Bazel keeps no modes: files have 0644, and outputs of rules that are programs
+        0755, unless `modes` says otherwise.
+      context_mappings: files of other packages and outputs of rules: label to path in the context, as the mappings of
+        fledge_rootfs but relative.
+      modes: path in the context to octal mode, for example `{"entrypoint.sh": "0755"}`.
+      base_images: what `FROM` may name: reference as in the Dockerfile (`"alpine:3.22"`, or with a digest) to label: a target
+        of fledge.image, fledge_layers with a config, another fledge_dockerfile, an OCI layout or tar.
+      base: which of `base_images`, by its reference, the finished image is built upon, if that is known: its layers are then
+        packed apart, once for all images on it. Default: the only one, if there is one. When it is wrong nothing breaks.
+      target: the stage to build; the last one by default.
+      build_args: values of `ARG`.
+      labels: further labels of the image.
+      secrets: for `RUN --mount=type=secret`: id to label of a file. Its content gets into no output and no log; the action runs
+        and is cached on this machine only.
+      ssh: for `RUN --mount=type=ssh`: id (`"default"`) to label of a private key without a passphrase.
+      network: whether `RUN` and `ADD` may use the network. The result is then no longer a function of the inputs;
+        `--@fledge//fledge/settings:hermetic` refuses it.
+      solver: the machine, a fledge_solver. Default: one with the kernel that `FLEDGE_KERNEL_BZIMAGE` names.
+      memory_mb: memory of the machine in MiB.
+      cpus: processors of the machine.
+      scratch_mb: swap space of the machine in MiB, where what does not fit into memory goes; a sparse file.
+      solve_timeout: seconds after which the solve is given up.
+      **kwargs: what every rule has, such as `visibility` and `tags`.
+    """
+    if base == None and len(base_images) == 1:
+        base = base_images.keys()[0]
+    if base != None and base not in base_images:
+        fail("{}: base = {}: it is none of base_images, which are {}".format(name, repr(base), ", ".join(base_images.keys())))
+    _dockerfile(
+        name = name,
+        base = base_images[base] if base else None,
+        base_images = _by_label("base_images", name, base_images),
+        build_args = build_args,
+        context = context,
+        context_mappings = context_mappings,
+        cpus = cpus,
+        dockerfile = dockerfile,
+        labels = labels,
+        memory_mb = memory_mb,
+        modes = modes,
+        network = network,
+        scratch_mb = scratch_mb,
+        secrets = _by_label("secrets", name, secrets),
+        solve_timeout = solve_timeout,
+        solver = solver,
+        ssh = _by_label("ssh", name, ssh),
+        target = target,
+        **kwargs
+    )

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/solve"
+	"github.com/fledge-build/fledge/internal/solve/wire"
+)
+
+// solverFiles writes what every command line needs; the machine never starts.
+func solverFiles(t *testing.T) (dir string, args []string) {
+	t.Helper()
+	dir = t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	dockerfile := write("Dockerfile", "FROM scratch\n")
+	write("key", "the secret value")
+	return dir, []string{
+		"--spec", write("spec", fmt.Sprintf(`{"src": %q, "dest": "/dockerfile/Dockerfile"}`, dockerfile)),
+		"--kernel", write("bzImage", "x"), "--initramfs", write("initramfs", "x"), "--out", filepath.Join(dir, "out"),
+	}
+}
+
+func TestFlags(t *testing.T) {
+	dir, args := solverFiles(t)
+	f, err := parse(append(args, "--build-arg", "A=b=c", "--build-arg", "SOURCE_DATE_EPOCH=12", "--secret", "key="+filepath.Join(dir, "key"),
+		"--target", "x", "--quiet", "--qemu", "/bin/true", "--vmm", "qemu"), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := f.options(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Job.BuildArgs["A"] != "b=c" || len(o.Job.BuildArgs) != 1 || o.Job.Epoch != 12 || o.Job.Target != "x" {
+		t.Errorf("job %+v", o.Job)
+	}
+	if string(o.Secrets.Secrets["key"]) != "the secret value" || o.Job.Secrets[0] != "key" || o.Event != nil {
+		t.Errorf("options %+v", o)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	dir, args := solverFiles(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, cli.ExitUsage, "--spec is required"},
+		{append(args, "x"), cli.ExitUsage, `unexpected argument "x"`},
+		{append(args, "--build-arg", "A"), cli.ExitUsage, "give NAME=VALUE"},
+		{append(args, "--build-arg", "A=1", "--build-arg", "A=2"), cli.ExitUsage, "A is given twice"},
+		{append(args, "--build-arg", "SOURCE_DATE_EPOCH=now"), cli.ExitUsage, "seconds since 1970"},
+		{append(args, "--secret", "key=none"), cli.ExitError, "secret key: open none"},
+		{append(args, "--vmm", "vbox"), cli.ExitError, `driver "vbox"`},
+		{append(args, "--qemu", filepath.Join(dir, "none"), "--vmm", "qemu"), cli.ExitError, "none"},
+		{append(args, "--images", filepath.Join(dir, "key")), cli.ExitError, "key: line 1"},
+		{append(args, "--arch", "mips", "--vmm", "qemu", "--qemu", "/bin/true"), cli.ExitError, "mips"},
+	} {
+		err := run(t.Context(), c.args, io.Discard)
+		if err == nil || cli.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: code %d, %v; want %d, %q", c.args, cli.ExitCode(err), err, c.code, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "the secret value") {
+			t.Errorf("the secret is in %v", err)
+		}
+	}
+}
+
+func TestHint(t *testing.T) {
+	err := withHint(&solve.Error{Failure: wire.Failure{
+		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest"},
+	}})
+	for _, want := range []string{
+		`name = "alpine_3_22"`, `image = "docker.io/library/alpine:3.22"`, `use_repo(fledge, "alpine_3_22")`,
+		`base_images = {"alpine:3.22": "@alpine_3_22", "ghcr.io/a/b:latest": "@ghcr_io_a_b"}`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not in\n%v", want, err)
+		}
+	}
+	if err := withHint(io.EOF); err != io.EOF {
+		t.Errorf("error %v", err)
+	}
+}
