@@ -50,7 +50,8 @@ func newSpec(t *testing.T) vmm.Spec {
 		return file
 	}
 	spec := vmm.Spec{
-		Arch: runtime.GOARCH, Kernel: kernel, Initramfs: filepath.Join(dir, "initramfs.cpio"), MemoryMB: 256, CPUs: 2, Cmdline: "quiet",
+		Arch: runtime.GOARCH, Kernel: kernel, Initramfs: filepath.Join(dir, "initramfs.cpio"),
+		MemoryMB: 256, CPUs: 2, Cmdline: "quiet",
 		Disks: []vmm.Disk{
 			{File: disk("in", bytes.Repeat([]byte("in"), agreed.Sector))},
 			{File: disk("out", make([]byte, agreed.WritableSize)), Writable: true},

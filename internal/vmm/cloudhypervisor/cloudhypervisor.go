@@ -27,7 +27,8 @@ func Find(program string) (string, error) {
 	if program != "" {
 		found, err := exec.LookPath(program)
 		if err != nil {
-			return "", fmt.Errorf("Cloud Hypervisor: %w; set %s to the path of cloud-hypervisor or use the driver qemu", err, Variable)
+			return "", fmt.Errorf("Cloud Hypervisor: %w; set %s to the path of cloud-hypervisor or use the driver qemu",
+				err, Variable)
 		}
 		return found, nil
 	}

@@ -98,7 +98,7 @@ func TestPowerOff(t *testing.T) {
 	if got := s.console.String(); got != "Linux version 6\r\nPower down\r\n" {
 		t.Errorf("console %q", got)
 	}
-	if got := s.progress.String(); len(got) != 100<<10+18 || !strings.HasPrefix(got, "step 1\nxxx") || !strings.HasSuffix(got, "last step\n") {
+	if got := s.progress.String(); got != "step 1\n"+strings.Repeat("x", 100<<10)+"\nlast step\n" {
 		t.Errorf("%d bytes of progress, %.20q", len(got), got)
 	}
 	for i, want := range []string{strings.Repeat("\x00", 2*sector), strings.Repeat("w", sector)} {
@@ -108,9 +108,9 @@ func TestPowerOff(t *testing.T) {
 	}
 }
 
-// TestNoStreams boots a machine nobody listens to.
+// TestNoStreams boots a machine nobody listens to, and whose last events are lost.
 func TestNoStreams(t *testing.T) {
-	s := newStage(t, "powers off")
+	s := newStage(t, "powers off untold")
 	s.spec.Console, s.spec.Progress, s.spec.Disks = nil, nil, nil
 	m, err := s.driver.Start(t.Context(), s.spec)
 	if err != nil {
@@ -158,6 +158,7 @@ func TestBadEnds(t *testing.T) {
 func TestNoStart(t *testing.T) {
 	for _, tt := range []struct{ play, want string }{
 		{"fails at once", "Cloud Hypervisor failed (exit status 1): fakevmm: Failed to open hypervisor interface"},
+		{"ends at once", "Cloud Hypervisor ended before the guest booted: a word of farewell"},
 		{"fails in create", "Cloud Hypervisor failed (exit status 1): fakevmm: thread 'vmm' panicked"},
 		{"refuses", "Cloud Hypervisor refuses vm.create (500 Internal Server Error): Error from API: " +
 			"The VM could not be created: No such device"},
@@ -209,7 +210,8 @@ func TestRefused(t *testing.T) {
 		{"network", func(s *stage) { s.spec.Network = true }, "use the driver qemu for machines with a network"},
 		{"ports", func(s *stage) { s.spec.Ports = []int{80} }, "a tap device, which root has to make"},
 		{"CPUs", func(s *stage) { s.spec.CPUs = 256 }, "256 CPUs: Cloud Hypervisor takes up to 255"},
-		{"part of a sector", func(s *stage) { os.Truncate(s.spec.Disks[1].File, 600) }, "out has 600 bytes: Cloud Hypervisor takes whole"},
+		{"part of a sector", func(s *stage) { os.Truncate(s.spec.Disks[1].File, 600) },
+			"out has 600 bytes: Cloud Hypervisor takes whole sectors"},
 		{"long command line", func(s *stage) { s.spec.Cmdline = strings.Repeat("x", 2040) }, "the kernel cuts it at 2047"},
 		{"no KVM", func(s *stage) { s.driver.noKVM = func(string) string { return "open /dev/kvm: no such file" } },
 			"Cloud Hypervisor needs KVM: open /dev/kvm: no such file; use the driver qemu, which can emulate"},
@@ -220,7 +222,7 @@ func TestRefused(t *testing.T) {
 			os.Mkdir(long, 0o755)
 			os.Setenv("TMPDIR", long)
 			s.temp = long
-		}, "set TMPDIR to a folder with a shorter path"},
+		}, "set TMPDIR to another folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStage(t, "powers off")

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// event is one of the event monitor's JSON objects, which follow each other with white space between (docs/event-monitor.md
-// in Cloud Hypervisor's sources).
+// event is one of the event monitor's JSON objects, which follow each other with white space between
+// (docs/event-monitor.md in Cloud Hypervisor's sources). The last ones before its end may be missing.
 type event struct {
 	Source string `json:"source"`
 	Event  string `json:"event"`
@@ -17,7 +17,6 @@ type event struct {
 // history is what the events tell.
 type history struct {
 	mu      sync.Mutex
-	booted  bool
 	failure string // what the guest did instead of powering off, "" if nothing
 	err     error  // of reading the events
 }
@@ -28,7 +27,7 @@ func (h *history) follow(r io.Reader, end func()) {
 	for d := json.NewDecoder(r); ; {
 		var e event
 		if err := d.Decode(&e); err != nil {
-			if err != io.EOF && err != io.ErrUnexpectedEOF { // the last event of one that was killed may be cut off
+			if err != io.EOF && err != io.ErrUnexpectedEOF { // an event of one that was killed may be cut off
 				h.mu.Lock()
 				h.err = fmt.Errorf("read Cloud Hypervisor's events: %w", err)
 				h.mu.Unlock()
@@ -47,8 +46,6 @@ func (h *history) add(e event) (end bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch e.Source + " " + e.Event {
-	case "vm booted":
-		h.booted = true
 	case "guest panic":
 		// The kernel goes on to print why. It reboots then.
 		h.failure = "the guest's kernel panicked"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fledge-build/fledge/internal/vmm"
@@ -16,6 +17,9 @@ import (
 
 // maxSocket is the longest path of a Unix socket, in bytes (sockaddr_un less the final NUL).
 const maxSocket = 107
+
+// special has a meaning in the values of Cloud Hypervisor's options.
+const special = `,"[]`
 
 // machine is a running Cloud Hypervisor.
 type machine struct {
@@ -33,16 +37,18 @@ type machine struct {
 func start(ctx context.Context, program, dir string, spec vmm.Spec) (*machine, error) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	socket := in("api.sock")
-	if len(socket) > maxSocket {
-		return nil, fmt.Errorf("%s: the path of a socket may have %d bytes: set TMPDIR to a folder with a shorter path",
-			socket, maxSocket)
+	if len(socket) > maxSocket || strings.ContainsAny(socket, special) {
+		return nil, fmt.Errorf("%s: the path of a socket may have %d bytes and none of %s: set TMPDIR to another folder",
+			socket, maxSocket, special)
 	}
 	c, err := config(spec, in("serial"), in("progress"))
 	if err != nil {
 		return nil, err
 	}
 	m := &machine{dir: dir, done: make(chan struct{})}
-	m.command = []string{program, "--api-socket", "path=" + socket, "--event-monitor", "path=" + in("events"), "--seccomp", "true"}
+	m.command = []string{
+		program, "--api-socket", "path=" + socket, "--event-monitor", "path=" + in("events"), "--seccomp", "true",
+	}
 	reader, writer := io.Pipe()
 	m.events = writer
 	err = m.open(in, spec, writer)
@@ -67,7 +73,10 @@ func (m *machine) explain(ctx context.Context, err error) error {
 	if !errors.As(err, &refused) && ctx.Err() == nil {
 		select {
 		case <-m.done:
-			return cmp.Or(m.err, err)
+			if m.err == nil {
+				return fmt.Errorf("Cloud Hypervisor ended before the guest booted%s", m.process.Said())
+			}
+			return m.err
 		case <-time.After(time.Second):
 		}
 	}
@@ -137,12 +146,8 @@ func (m *machine) judge(err error) error {
 		return errors.New(h.failure)
 	case h.err != nil:
 		return h.err
-	case err != nil:
-		return err
-	case !h.booted:
-		return fmt.Errorf("Cloud Hypervisor ended before the guest booted%s", m.process.Said())
 	}
-	return nil
+	return err
 }
 
 func (m *machine) Wait() error {

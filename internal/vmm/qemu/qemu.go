@@ -24,8 +24,8 @@ const (
 	TCG  = "tcg"
 )
 
-// silence is how long a machine may run before the first byte on its console or of its progress. A kernel under KVM takes well under a
-// second; that this time passes without a word is what a KVM looks like that cannot run the kernel.
+// silence is how long a machine may run before the first byte on its console or of its progress. A kernel under KVM takes
+// well under a second; that this time passes without a word is what a KVM looks like that cannot run the kernel.
 var silence = 5 * time.Second // a variable for the tests
 
 // Driver starts machines.

@@ -22,7 +22,8 @@ import (
 
 func TestArguments(t *testing.T) {
 	spec := vmm.Spec{
-		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz", Disks: []vmm.Disk{{File: "a,b.img"}, {File: "c.img", Writable: true}},
+		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz",
+		Disks:    []vmm.Disk{{File: "a,b.img"}, {File: "c.img", Writable: true}},
 		MemoryMB: 256, CPUs: 2, Cmdline: "quiet", Ports: []int{80, 443},
 	}
 	got, err := Driver{Program: "qemu"}.arguments(spec, TCG, map[int]int{80: 40080, 443: 40443})
@@ -103,7 +104,8 @@ func TestNetwork(t *testing.T) {
 
 func TestLongCommandLine(t *testing.T) {
 	spec := vmm.Spec{Arch: "arm64", Cmdline: strings.Repeat("x", vmm.MaxCmdline)}
-	if _, err := (Driver{}).arguments(spec, TCG, nil); err == nil || !strings.Contains(err.Error(), "the kernel cuts it at 2047") {
+	_, err := Driver{}.arguments(spec, TCG, nil)
+	if err == nil || !strings.Contains(err.Error(), "the kernel cuts it at 2047") {
 		t.Errorf("error %v", err)
 	}
 }
