@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !linux
 
 package monitor
 
@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// Fifo fails where there are no named pipes.
+// Fifo is for Linux, where the monitors run that need it.
 func Fifo(path string, to io.Writer) (*Stream, error) {
 	return nil, errors.ErrUnsupported
 }
