@@ -16,8 +16,8 @@ import (
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
-// A root file system, and an initramfs of the same image.
-var targets = []string{"//examples/hello:image", "//examples/initramfs:image"}
+// A root file system, an initramfs of the same image, and the program with Go modules of its own.
+var targets = []string{"//examples/hello:image", "//examples/initramfs:image", "//tools/guest"}
 
 // surroundings are what must not reach an output.
 type surroundings struct {
@@ -46,8 +46,8 @@ func TestReproducible(t *testing.T) {
 		t.Run("another user", func(t *testing.T) { t.Skip("needs root: the second build runs as the same user") })
 	}
 	first, second := usual.build(t), other.build(t)
-	if len(first) != 5 || !slices.Equal(names(first), names(second)) {
-		t.Fatalf("outputs %q and %q, want five of the same names", names(first), names(second))
+	if len(first) != 6 || !slices.Equal(names(first), names(second)) {
+		t.Fatalf("outputs %q and %q, want six of the same names", names(first), names(second))
 	}
 	for i := range first {
 		a, b := digest(t, first[i]), digest(t, second[i])

@@ -34,7 +34,14 @@ def within(path, module):
     return path == module or path.startswith(module + "/")
 
 def module_path(go_mod):
-    """Gives the path that a go.mod, a string, declares; fails when it declares none."""
+    """Reads the path that a go.mod declares.
+
+    Args:
+      go_mod: string, the file.
+
+    Returns:
+      string. A go.mod without one fails.
+    """
     for line in go_mod.split("\n"):
         if line.startswith("module "):
             return line.removeprefix("module ").strip()

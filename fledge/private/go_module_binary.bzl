@@ -44,8 +44,8 @@ go_module_binary = rule(
     implementation = _go_module_binary_impl,
     doc = """Builds a static Linux program for the target platform's CPU from a Go module with dependencies of its own.
 
-The bytes depend on the sources, go.mod, the vendored packages and Fledge's Go SDK, on nothing of the workspace or of the
-machine. The sandbox needs no network.
+The bytes depend on the sources, go.mod, the vendored packages and Fledge's Go SDK, on nothing of the workspace or of
+the machine. The sandbox needs no network.
 """,
     attrs = GUEST_ATTR | {
         "go_mod": attr.label(allow_single_file = ["go.mod"], mandatory = True, doc = "The module's go.mod."),

@@ -4,6 +4,8 @@ It is of Fledge, not of the workspace: modules may need a newer Go than the user
 bytes everywhere, and the user's own SDK stays what it is.
 """
 
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "get_auth")
+
 _VERSION = "1.26.8"
 
 # Platform, as Go names it -> SHA-256 of the zip.
@@ -43,23 +45,44 @@ def module_proxies(goproxy):
 def _version(platform):
     return "v0.0.1-go{}.{}".format(_VERSION, platform.replace("_", "-"))
 
+_FAILED = """Go {version} for {platform}, which builds Go modules of Fledge's own, could not be fetched from {urls}
+Set GOPROXY to a module proxy that this machine reaches, or put the file into the folder of --distdir: {file}, with \
+SHA-256 {sha256}."""
+
+def split_login(url):
+    """Takes the login out of a URL, as Bazel would log it.
+
+    Args:
+      url: string, `SCHEME://[USER:PASSWORD@]HOST[/PATH]`.
+
+    Returns:
+      the URL without it, and the `auth` value of repository_ctx.download for it, or None.
+    """
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    login, at, host = host.rpartition("@")
+    user, _, password = login.partition(":")
+    auth = {"type": "basic", "login": user, "password": password} if at else None
+    return scheme + "://" + host + slash + path, auth
+
 def _go_sdk_impl(rctx):
     platform = rctx.attr.platform
 
     # Not getenv: the digest says what comes, so that another proxy is no reason to fetch again.
-    urls = [
-        "{}/{}/@v/{}.zip".format(base, _MODULE, _version(platform))
-        for base in module_proxies(rctx.os.environ.get("GOPROXY"))
-    ]
+    logins = {}
+    for base in module_proxies(rctx.os.environ.get("GOPROXY")):
+        url, login = split_login("{}/{}/@v/{}.zip".format(base, _MODULE, _version(platform)))
+        logins[url] = login
+    urls = logins.keys()
+    auth = get_auth(rctx, urls) | {url: login for url, login in logins.items() if login}
     rctx.report_progress("Fetching Go {} for {}, 70 MB".format(_VERSION, platform))
-    if not rctx.download(url = urls, output = "go.zip", sha256 = _SDKS[platform], allow_fail = True).success:
-        fail(("Go {} for {}, which builds Fledge's Go modules, could not be fetched from {}.\nSet GOPROXY to a module " +
-              "proxy that this machine reaches, or put a file with SHA-256 {} into the folder of --distdir as {}.zip").format(
-            _VERSION,
-            platform,
-            ", ".join([url.split("@")[-1] for url in urls]) or "nowhere: GOPROXY is off",
-            _SDKS[platform],
-            _version(platform),
+    if not rctx.download(urls, "go.zip", _SDKS[platform], auth = auth, allow_fail = True).success:
+        fail(_FAILED.format(
+            version = _VERSION,
+            platform = platform,
+            urls = ", ".join(urls) or "anywhere: GOPROXY names no place",
+            sha256 = _SDKS[platform],
+            file = _version(platform) + ".zip",
         ))
     rctx.file("BUILD.bazel", 'exports_files(["go.zip"], visibility = ["//visibility:public"])\n', executable = False)
 

@@ -5,6 +5,9 @@ load(":go_sdk.bzl", "unpack_host_sdk")
 
 _TIMEOUT = 1800  # seconds
 
+# Of an error: go names every package that a missing module has.
+_MAX_LINES = 12
+
 _BUILD = """package(default_visibility = ["//visibility:public"])
 
 exports_files(["vendor/modules.txt"])
@@ -17,12 +20,12 @@ filegroup(
 
 _FAILED = """the Go modules of {module} could not be fetched: go {command}, exit code {code}
 {stderr}
-Every module has to be what {go_sum} says. Where this machine does not reach the modules, set GOPROXY to a module proxy \
-that it reaches (GOPRIVATE, HTTPS_PROXY, NO_PROXY and ~/.netrc count as they do for go); after a change of {go_mod}, \
-run `go mod tidy` beside it."""
+Every module has to be what {go_sum} says. Where this machine does not reach the modules, set GOPROXY to a module \
+proxy that it reaches (GOPRIVATE, HTTPS_PROXY, NO_PROXY and ~/.netrc count as they do for go); after a change of \
+{go_mod}, run `go mod tidy` beside it."""
 
 def _write_module(rctx):
-    """Writes a stand-in that imports what the module does, so that an edit which imports nothing new fetches nothing."""
+    """Writes a stand-in that imports what the module does: an edit that imports nothing new fetches nothing."""
     go_mod = rctx.read(rctx.attr.go_mod)
     parent = module_path(rctx.read(rctx.attr.parent_go_mod)) if rctx.attr.parent_go_mod else None
     folder = "src/" + rctx.attr.folder
@@ -41,6 +44,9 @@ def _write_module(rctx):
     lines = ["import _ \"{}\"\n".format(path) for path in sorted(imports)]
     rctx.file(folder + "/imports.go", "package imports\n\n" + "".join(lines), executable = False)
     return folder, parent
+
+def _without_progress(stderr):
+    return [line for line in stderr.strip().split("\n") if not line.startswith("go: downloading ")]
 
 def _run_go(rctx, folder, args):
     root = unpack_host_sdk(rctx, "sdk")
@@ -67,7 +73,7 @@ def _run_go(rctx, folder, args):
             module = rctx.attr.go_mod,
             command = " ".join([str(arg) for arg in args[:2]]),
             code = result.return_code,
-            stderr = result.stderr.strip(),
+            stderr = "\n".join(_without_progress(result.stderr)[:_MAX_LINES]),
             go_mod = rctx.attr.go_mod,
             go_sum = rctx.attr.go_sum,
         ))
@@ -82,7 +88,8 @@ def _go_vendor_impl(rctx):
         rctx.delete(name)
 
     # They would make packages of folders, which glob does not enter.
-    done = rctx.execute(["find", "vendor", "(", "-name", "BUILD", "-o", "-name", "BUILD.bazel", ")", "-exec", "rm", "-rf", "{}", "+"])
+    names = ["(", "-name", "BUILD", "-o", "-name", "BUILD.bazel", ")"]
+    done = rctx.execute(["find", "vendor"] + names + ["-exec", "rm", "-rf", "{}", "+"])
     if done.return_code:
         fail("find: " + done.stderr)
     rctx.file("BUILD.bazel", _BUILD, executable = False)

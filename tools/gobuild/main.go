@@ -49,7 +49,7 @@ func parse(args []string) (*build, error) {
 	flags.StringVar(&b.sdk, "sdk", "", "the Go SDK: `zip` of the module golang.org/toolchain")
 	flags.StringVar(&b.sources.goMod, "go-mod", "", "the module's `go.mod`")
 	flags.StringVar(&b.sources.modules, "modules", "", "`vendor/modules.txt` of the packages that the module needs")
-	flags.StringVar(&b.sources.parentGoMod, "parent-go-mod", "", "`go.mod` of the module around it, if it uses packages of that")
+	flags.StringVar(&b.sources.parentGoMod, "parent-go-mod", "", "`go.mod` of the module around it, if any")
 	flags.StringVar(&b.sources.list, "files", "", "`file` that lists all sources of the build, a path a line")
 	flags.StringVar(&b.pkg, "package", ".", "the program's `package`, relative to the module")
 	flags.StringVar(&b.arch, "arch", "", "the program's `GOARCH`")
@@ -105,12 +105,13 @@ func (b *build) compile(ctx context.Context, work, sdk, module, out string) erro
 	if err := os.Mkdir(home, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(sdk, "bin", "go"), "build", "-mod=vendor", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -buildid=", "-p="+strconv.Itoa(b.jobs), "-o", out, b.pkg)
+	cmd := exec.CommandContext(ctx, filepath.Join(sdk, "bin", "go"), "build", "-mod=vendor", "-trimpath",
+		"-buildvcs=false", "-ldflags=-s -w -buildid=", "-p="+strconv.Itoa(b.jobs), "-o", out, b.pkg)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = module, os.Stderr, os.Stderr
 	cmd.Env = []string{
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + b.arch, "GOAMD64=v1", "GOARM64=v8.0",
-		"GOROOT=" + sdk, "GOCACHE=" + filepath.Join(work, "cache"), "GOPATH=" + filepath.Join(work, "path"), "HOME=" + home, "TMPDIR=" + home,
+		"GOROOT=" + sdk, "GOCACHE=" + filepath.Join(work, "cache"), "GOPATH=" + filepath.Join(work, "path"),
+		"HOME=" + home, "TMPDIR=" + home,
 		"GOENV=off", "GO111MODULE=on", "GOWORK=off", "GOTOOLCHAIN=local", "GOPROXY=off",
 	}
 	// The go command hands an interrupt on to its compilers.
