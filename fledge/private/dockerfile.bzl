@@ -269,3 +269,36 @@ def fledge_dockerfile(
         target = target,
         **kwargs
     )
+
+def image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, common):
+    """Gives the image of a macro that takes a Dockerfile instead of one.
+
+    Args:
+      name: of the macro's target; the Dockerfile's is NAME.oci.
+      image: the image, or None.
+      dockerfile: as in fledge_dockerfile, or None.
+      context: the same.
+      base_images: the same.
+      target: the same.
+      build_args: the same.
+      common: what every rule has.
+
+    Returns:
+      a label, or None.
+    """
+    if not dockerfile:
+        if context or base_images or target or build_args:
+            fail("{}: context, base_images, target and build_args are a Dockerfile's: give dockerfile too".format(name))
+        return image
+    if image:
+        fail("{}: image and dockerfile: give one of them".format(name))
+    fledge_dockerfile(
+        name = name + ".oci",
+        base_images = base_images,
+        build_args = build_args,
+        context = context,
+        dockerfile = dockerfile,
+        target = target,
+        **{key: value for key, value in common.items() if key in ["tags", "target_compatible_with", "testonly", "visibility"]}
+    )
+    return ":{}.oci".format(name)

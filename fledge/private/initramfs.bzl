@@ -1,6 +1,7 @@
 """The fledge_initramfs macro and its rule."""
 
 load(":compression.bzl", "INITRAMFS_COMPRESSION_ATTRS", "compression_args")
+load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
@@ -172,6 +173,11 @@ def fledge_initramfs(
         name,
         manifest,
         image = None,
+        dockerfile = None,
+        context = [],
+        base_images = {},
+        target = "",
+        build_args = {},
         busybox = _DEFAULT_BUSYBOX,
         init = None,
         agent = _DEFAULT_AGENT,
@@ -227,6 +233,12 @@ def fledge_initramfs(
       name: of the target.
       manifest: the manifest.toml, which says how the image runs: docs/manifest.md lists its fields.
       image: the image, as fledge_rootfs takes it. Without one the initramfs has the other parts alone.
+      dockerfile: a Dockerfile, a label, instead of an image. This and the four arguments below are those of fledge_dockerfile;
+        for more of them declare one and give it as `image`.
+      context: files of its build context.
+      base_images: what its `FROM` may name.
+      target: the stage to build.
+      build_args: values of its `ARG`.
       busybox: a static busybox, put at `/bin/busybox` with a symlink for each of its applets where there is nothing yet.
         An image with a `/bin/busybox` keeps its own and gets none of it. Default: the one of the tag `fledge.busybox`,
         a pinned one for x86-64; `None` leaves it out.
@@ -263,7 +275,7 @@ def fledge_initramfs(
         compat = compat,
         compression = compression,
         compression_level = compression_level,
-        image = image,
+        image = image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, kwargs),
         init_file = init_file,
         init_path = init_path,
         kernel = kernel,

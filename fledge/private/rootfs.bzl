@@ -1,6 +1,7 @@
-"""The fledge_rootfs rule."""
+"""The fledge_rootfs macro and its rule."""
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
+load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
@@ -92,72 +93,129 @@ def _fledge_rootfs_impl(ctx):
         ),
     ]
 
-fledge_rootfs = rule(
+_rootfs = rule(
     implementation = _fledge_rootfs_impl,
-    doc = """Builds a bootable squashfs root file system from an OCI image and files of your own.
-
-```starlark
-fledge_rootfs(
-    name = "web",
-    image = "@nginx",
-    manifest = "manifest.toml",
-    agent = "//:kestrel",
-    compression_level = 15,
-    overlay_size = "1G",
-    mappings = {":site": "/usr/share/nginx/html"},
-)
-```
-
-Makes `NAME.img` (squashfs 4.0, the machine's first virtio disk), `NAME.initramfs.cpio.gz` (mounts it below a writable
-overlay and starts the agent) and `NAME.manifest.json`. Each layer of the image is packed by an action of its own, the
-mappings and the agent are packed as further layers, and the image is linked from the packs: a change in one of them
-packs that one and links.
-
-An image without an executable `/bin/kestrel`, the agent, does not boot, so the build fails and says so.
-
-| output group | files |
-|---|---|
-| default | `NAME.img`, `NAME.initramfs.cpio.gz`, `NAME.manifest.json` |
-| `rootfs`, `initramfs`, `manifest` | one of these |
-| `digests` | `NAME.img.sha256`, `NAME.initramfs.cpio.gz.sha256`: `sha256:HEX` and a newline |
-| `packs` | the layer packs, base layer first; of a layout or tar, a directory of them |
-
-| action (mnemonic) | what it makes |
-|---|---|
-| `FledgePack` | the pack of one layer |
-| `FledgePackLayout` | the packs of all layers of a layout or tar |
-| `FledgePackFiles` | the pack of the agent, and that of the mappings |
-| `FledgeLink` | `NAME.img` from the packs |
-| `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
-| `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
-""",
+    doc = "What the macro fledge_rootfs declares.",
     attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
-        "agent": attr.label(
-            allow_files = True,
-            doc = "The agent, put at `/bin/kestrel`: a file, or a rule that makes one. Leave it out when the image " +
-                  "or a mapping brings it.",
-        ),
-        "image": attr.label(
-            allow_files = True,
-            aspects = [packs_aspect],
-            doc = "The image: a target of the `fledge.image` extension, `fledge_layers`, `fledge_layout`, an OCI " +
-                  "layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or " +
-                  "docker-save tar. Of several images in a layout or tar the one for the target platform's CPU is " +
-                  "taken, linux/amd64 or linux/arm64. The image's config fills what manifest.toml leaves out. " +
-                  "Without an image the root file system has the agent and the mappings alone.",
-        ),
-        "kernel": attr.label(
-            providers = [FledgeKernelInfo],
-            doc = "The kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, " +
-                  "squashfs, overlay) are bundled into the initramfs. Without the attribute none are: the kernel " +
-                  "must have all of it built in.",
-        ),
-        "overlay_size": attr.string(
-            default = "1G",
-            doc = "Size of the tmpfs that takes the guest's writes: a whole number with `K`, `M`, `G` or `T` " +
-                  "(powers of 1024), or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the " +
-                  "kernel command line overrides it.",
-        ),
+        "agent": attr.label(allow_files = True),
+        "image": attr.label(allow_files = True, aspects = [packs_aspect]),
+        "kernel": attr.label(providers = [FledgeKernelInfo]),
+        "overlay_size": attr.string(default = "1G"),
     },
     provides = [FledgeImageInfo],
 )
+
+def fledge_rootfs(
+        name,
+        manifest,
+        image = None,
+        dockerfile = None,
+        context = [],
+        base_images = {},
+        target = "",
+        build_args = {},
+        agent = None,
+        mappings = {},
+        modes = {},
+        kernel = None,
+        overlay_size = "1G",
+        compression = "zstd",
+        compression_level = 0,
+        block_size = "128K",
+        compat = "",
+        **kwargs):
+    """Builds a bootable squashfs root file system from an OCI image and files of your own.
+
+    ```starlark
+    fledge_rootfs(
+        name = "web",
+        image = "@nginx",
+        manifest = "manifest.toml",
+        agent = "//:kestrel",
+        compression_level = 15,
+        overlay_size = "1G",
+        mappings = {":site": "/usr/share/nginx/html"},
+    )
+    ```
+
+    Makes `NAME.img` (squashfs 4.0, the machine's first virtio disk), `NAME.initramfs.cpio.gz` (mounts it below a writable
+    overlay and starts the agent) and `NAME.manifest.json`. Each layer of the image is packed by an action of its own, the
+    mappings and the agent are packed as further layers, and the image is linked from the packs: a change in one of them
+    packs that one and links.
+
+    An image without an executable `/bin/kestrel`, the agent, does not boot, so the build fails and says so.
+
+    | output group | files |
+    |---|---|
+    | default | `NAME.img`, `NAME.initramfs.cpio.gz`, `NAME.manifest.json` |
+    | `rootfs`, `initramfs`, `manifest` | one of these |
+    | `digests` | `NAME.img.sha256`, `NAME.initramfs.cpio.gz.sha256`: `sha256:HEX` and a newline |
+    | `packs` | the layer packs, base layer first; of a layout or tar, a directory of them |
+
+    | action (mnemonic) | what it makes |
+    |---|---|
+    | `FledgePack` | the pack of one layer |
+    | `FledgePackLayout` | the packs of all layers of a layout or tar |
+    | `FledgePackFiles` | the pack of the agent, and that of the mappings |
+    | `FledgeLink` | `NAME.img` from the packs |
+    | `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
+    | `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
+
+    Args:
+      name: of the target.
+      manifest: the manifest.toml, which says how the image runs: docs/manifest.md lists its fields.
+      image: the image: a target of the `fledge.image` extension, `fledge_dockerfile`, `fledge_layers`, `fledge_layout`, an OCI
+        layout directory (as rules_oci and rules_img make; or all files of one), or an OCI or docker-save tar. Of several
+        images in a layout or tar the one for the target platform's CPU is taken, linux/amd64 or linux/arm64. The image's
+        config fills what manifest.toml leaves out. Without an image the root file system has the agent and the mappings
+        alone.
+      dockerfile: a Dockerfile, a label, instead of an image. This and the four arguments below are those of fledge_dockerfile;
+        for more of them declare one and give it as `image`.
+      context: files of its build context.
+      base_images: what its `FROM` may name.
+      target: the stage to build.
+      build_args: values of its `ARG`.
+      agent: the agent, put at `/bin/kestrel`: a file, or a rule that makes one. Leave it out when the image or a mapping
+        brings it.
+      mappings: files of your own: label to absolute path in the image.
+
+        - A single file goes to that path, or into it when it ends with `/`.
+        - A directory's contents go below it.
+        - Several files go below it, under their paths relative to `PACKAGE/NAME/` of the label, else to its package. Of a
+          rule with an executable and other files, the executable alone goes.
+
+        Mode 0755 for a rule's executable, for what lies below `bin` and `sbin` of `/`, `/usr`, `/usr/local` and `/opt`, and
+        for shared objects (`.so`, `.so.1`) below `lib` and `lib64` of `/`, `/usr` and `/usr/local`; else 0644. Owner root,
+        time 1970. A path below a symlink of the image lands where the guest would see it. A path that is relative or has
+        `..`, or two labels for one path, is an error.
+      modes: modes of mapped files that differ from that: absolute path of the file in the image to octal mode, for example
+        `{"/etc/app/key": "0600"}`. A path that no mapping fills is an error.
+      kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, squashfs,
+        overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in.
+      overlay_size: size of the tmpfs that takes the guest's writes: a whole number with `K`, `M`, `G` or `T` (powers of 1024),
+        or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the kernel command line overrides it.
+      compression: compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel that
+        boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on).
+      compression_level: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is the default (15 and 9). `xz`, `lz4` and `none` have no
+        levels, and any but 0 is an error. docs/compression.md lists what each costs and gains.
+      block_size: size of a squashfs data block, a power of two from `4K` to `1M`. Larger blocks compress better and make small
+        random reads slower.
+      compat: `volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default, empty, is the full
+        form.
+      **kwargs: what every rule has, such as `visibility` and `tags`.
+    """
+    _rootfs(
+        name = name,
+        agent = agent,
+        block_size = block_size,
+        compat = compat,
+        compression = compression,
+        compression_level = compression_level,
+        image = image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, kwargs),
+        kernel = kernel,
+        manifest = manifest,
+        mappings = mappings,
+        modes = modes,
+        overlay_size = overlay_size,
+        **kwargs
+    )

@@ -1,0 +1,163 @@
+"""Analysis tests of fledge_dockerfile and of the rules that take a Dockerfile."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//fledge:defs.bzl", "fledge_dockerfile", "fledge_initramfs", "fledge_kernel", "fledge_layers", "fledge_rootfs")
+load("//fledge/private:kernel_info.bzl", "FledgeKernelInfo")
+load("//fledge/private:solver_info.bzl", "FledgeSolverInfo")
+load(":refused.bzl", "argument", "refused")
+
+def _stand_in_impl(ctx):
+    return [FledgeSolverInfo(initramfs = ctx.file.initramfs, kernel = ctx.attr.kernel[FledgeKernelInfo])]
+
+# A fledge_solver without the guest, which takes minutes to build.
+_stand_in_solver = rule(
+    implementation = _stand_in_impl,
+    attrs = {
+        "initramfs": attr.label(allow_single_file = True),
+        "kernel": attr.label(providers = [FledgeKernelInfo]),
+    },
+)
+
+def _solve(target_actions):
+    return [a for a in target_actions if a.mnemonic == "FledgeSolve"][0]
+
+def _inputs_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = _solve(analysistest.target_actions(env))
+    names = [f.basename for f in action.inputs.to_list()]
+    for name in ["Dockerfile", "base.tar", "config.json", "bzImage", "initramfs", "secret", "nested.txt"]:
+        asserts.true(env, name in names, "{} is an input; there are {}".format(name, names))
+    argv = action.argv
+    asserts.equals(env, ["A=1 2", "B=%s"], argument(argv, "--build-arg"))
+    asserts.equals(env, ["release"], argument(argv, "--target"))
+    asserts.equals(env, ["Dockerfile"], argument(argv, "--dockerfile"))
+    asserts.equals(env, ["auto"], argument(argv, "--vmm"))
+    asserts.equals(env, ["key"], [a.split("=")[0] for a in argument(argv, "--secret")])
+    asserts.true(env, "--network" not in argv)
+    asserts.equals(env, 1, len(action.outputs.to_list()))
+    return analysistest.end(env)
+
+_inputs_test = analysistest.make(_inputs_impl)
+
+def _packs_impl(ctx):
+    env = analysistest.begin(ctx)
+    actions = analysistest.target_actions(env)
+    link = [a for a in actions if a.mnemonic.startswith("FledgeLink")][0]
+    packs = argument(link.argv, "--pack")
+
+    # The base's layer has a pack of its own, whose name does not tell of this image; the rest is one folder.
+    asserts.equals(env, ctx.attr.packs, [p.split("/")[-1].split(".")[0] + ("/" if p.endswith(".packs") else "") for p in packs][:2])
+    return analysistest.end(env)
+
+_packs_test = analysistest.make(_packs_impl, attrs = {"packs": attr.string_list()})
+
+def _hermetic_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, "network = True, and //fledge/settings:hermetic refuses that")
+    return analysistest.end(env)
+
+_hermetic_test = analysistest.make(
+    _hermetic_impl,
+    config_settings = {str(Label("//fledge/settings:hermetic")): True},
+    expect_failure = True,
+)
+
+def _network_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.true(env, "--network" in _solve(analysistest.target_actions(env)).argv)
+    return analysistest.end(env)
+
+_network_test = analysistest.make(_network_impl)
+
+def dockerfile_test_suite(name):
+    """Declares the tests and a suite of them.
+
+    Args:
+      name: the suite's name.
+    """
+    native.genrule(
+        name = name + "_files",
+        outs = [name + "_files/" + f for f in ["Dockerfile", "base.tar", "config.json", "bzImage", "initramfs", "secret", "sub/nested.txt"]],
+        cmd = "touch $(OUTS)",
+        tags = ["manual"],
+    )
+    files = name + "_files/"
+    fledge_kernel(name = name + "_kernel", bzimage = files + "bzImage", tags = ["manual"])
+    _stand_in_solver(name = name + "_solver", initramfs = files + "initramfs", kernel = name + "_kernel", tags = ["manual"])
+    fledge_layers(name = name + "_base", config = files + "config.json", layers = [files + "base.tar"], tags = ["manual"])
+    fledge_layers(name = name + "_plain", layers = [files + "base.tar"], tags = ["manual"])
+    common = {
+        "base_images": {"base:1": name + "_base", "base:latest": name + "_base"},
+        "dockerfile": files + "Dockerfile",
+        "solver": name + "_solver",
+    }
+    fledge_dockerfile(
+        name = name + "_full",
+        base = "base:1",
+        build_args = {"A": "1 2", "B": "%s"},
+        context = [files + "sub/nested.txt"],
+        context_mappings = {files + "initramfs": "boot/"},
+        modes = {"boot/initramfs": "0700"},
+        secrets = {"key": files + "secret"},
+        target = "release",
+        tags = ["manual"],
+        **common
+    )
+    _inputs_test(name = name + "_inputs", size = "small", target_under_test = name + "_full")
+    fledge_dockerfile(name = name + "_networked", network = True, tags = ["manual"], **common)
+    _network_test(name = name + "_network", size = "small", target_under_test = name + "_networked")
+    _hermetic_test(name = name + "_hermetic", size = "small", target_under_test = name + "_networked")
+    for kind, rule, more in [("rootfs", fledge_rootfs, {}), ("initramfs", fledge_initramfs, {"busybox": None})]:
+        rule(
+            name = "{}_{}".format(name, kind),
+            agent = files + "bzImage",
+            image = name + "_full",
+            manifest = "m.toml",
+            tags = ["manual"],
+            **more
+        )
+        _packs_test(
+            name = "{}_{}_packs".format(name, kind),
+            size = "small",
+            packs = [name + "_base", name + "_full/"],
+            target_under_test = "{}_{}".format(name, kind),
+        )
+    native.test_suite(
+        name = name,
+        tests = [
+            name + "_inputs",
+            name + "_network",
+            name + "_hermetic",
+            name + "_rootfs_packs",
+            name + "_initramfs_packs",
+            refused(
+                "dockerfile_context_elsewhere",
+                "is not in this package; give it with context_mappings",
+                fledge_dockerfile,
+                context = ["//fledge:defs.bzl"],
+                **common
+            ),
+            refused(
+                "dockerfile_absolute_mapping",
+                "give a path relative to the context",
+                fledge_dockerfile,
+                context_mappings = {files + "secret": "/etc/secret"},
+                **common
+            ),
+            refused(
+                "dockerfile_two_to_one_path",
+                "both go to x in the context",
+                fledge_dockerfile,
+                context_mappings = {files + "secret": "x", files + "initramfs": "x"},
+                **common
+            ),
+            refused(
+                "dockerfile_base_without_config",
+                "it has no config, which a Dockerfile builds upon",
+                fledge_dockerfile,
+                base_images = {"plain": name + "_plain"},
+                dockerfile = files + "Dockerfile",
+                solver = name + "_solver",
+            ),
+        ],
+    )
