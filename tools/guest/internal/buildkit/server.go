@@ -1,0 +1,101 @@
+//go:build linux
+
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/control"
+	"github.com/moby/buildkit/frontend"
+	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/moby/buildkit/frontend/gateway/forwarder"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/solver"
+	"github.com/moby/buildkit/solver/bboltcachestorage"
+	"github.com/moby/buildkit/util/db/boltutil"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"github.com/moby/buildkit/worker"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// Frontend is the name of the one frontend.
+const Frontend = "dockerfile.v0"
+
+// Options is what an embedded BuildKit needs.
+type Options struct {
+	Root   string // an empty folder on a file system that overlay file systems can lie on
+	Resolv string // content of /etc/resolv.conf in steps that may use the network
+}
+
+// Server is an embedded BuildKit.
+type Server struct {
+	Client  *client.Client
+	control *control.Controller
+	grpc    *grpc.Server
+}
+
+// Start starts BuildKit. It is reached through Client alone: no socket is opened.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	sessions, err := session.NewManager()
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWorker(ctx, filepath.Join(o.Root, "worker"), o.Resolv)
+	if err != nil {
+		return nil, fmt.Errorf("BuildKit's worker: %w", err)
+	}
+	workers := &worker.Controller{}
+	if err := workers.Add(w); err != nil {
+		return nil, err
+	}
+	cache, err := bboltcachestorage.NewStore(filepath.Join(o.Root, "cache.db"))
+	if err != nil {
+		return nil, err
+	}
+	history, err := boltutil.Open(filepath.Join(o.Root, "history.db"), 0o600, &fleeting)
+	if err != nil {
+		return nil, err
+	}
+	c, err := control.NewController(control.Opt{
+		SessionManager:   sessions,
+		WorkerController: workers,
+		Frontends: map[string]frontend.Frontend{
+			Frontend: forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
+		},
+		CacheManager:   solver.NewCacheManager(ctx, "local", cache, worker.NewCacheResultStorage(workers)),
+		Entitlements:   []string{"network.host"},
+		CacheStore:     cache,
+		HistoryDB:      history,
+		LeaseManager:   w.LeaseManager(),
+		ContentStore:   w.ContentStore(),
+		GarbageCollect: w.GarbageCollect,
+		GracefulStop:   ctx.Done(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("BuildKit's controller: %w", err)
+	}
+	// Without these interceptors exit codes and places in the Dockerfile are lost on the way to the client.
+	s := grpc.NewServer(grpc.UnaryInterceptor(grpcerrors.UnaryServerInterceptor),
+		grpc.StreamInterceptor(grpcerrors.StreamServerInterceptor))
+	c.Register(s)
+	pipe := bufconn.Listen(4 << 20)
+	go s.Serve(pipe)
+	cl, err := client.New(ctx, "passthrough:///fledge",
+		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }))
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Client: cl, control: c, grpc: s}, nil
+}
+
+// Close stops BuildKit.
+func (s *Server) Close() {
+	s.Client.Close()
+	s.grpc.Stop()
+	s.control.Close()
+}

@@ -1,0 +1,34 @@
+package solve
+
+import (
+	"context"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/fledge-build/fledge/internal/solve/wire"
+)
+
+// digestKey is where BuildKit's answer has the digest of the manifest.
+const digestKey = "containerimage.digest"
+
+// Run solves a task with a BuildKit. It returns the digest of the image's manifest, or why there is none.
+func Run(ctx context.Context, c *client.Client, t Task) (string, *wire.Failure) {
+	if f := check(t.Inputs.Job, t.Inputs.Text); f != nil {
+		return "", f
+	}
+	o, err := t.options()
+	if err != nil {
+		return "", &wire.Failure{Kind: wire.FailInput, Message: err.Error()}
+	}
+	steps, status, done := newProgress(t.Events), make(chan *client.SolveStatus), make(chan struct{})
+	go func() {
+		steps.follow(status)
+		close(done)
+	}()
+	res, err := c.Solve(ctx, nil, o, status)
+	<-done
+	if err != nil {
+		return "", failure(err, t.Inputs.Job.Dockerfile, string(t.Inputs.Text), steps)
+	}
+	return res.ExporterResponse[digestKey], nil
+}
