@@ -7,7 +7,8 @@
 //	scratch disk  writable   swap space; only with ScratchSwap
 //	console hvc0             one Event a line
 //
-// The guest tells the disks apart by their content, never by their order.
+// The guest tells the disks apart by their content, never by their order. It powers off when it is done; a job that may use
+// the network needs the kernel parameter ip=ADDRESS::GATEWAY:MASK::::DNS, for there is no DHCP.
 package wire
 
 import (
@@ -25,6 +26,12 @@ const (
 	DockerfileDir = "dockerfile" // the Dockerfile and, if it has one of its own, its .dockerignore
 	ContextsDir   = "contexts"   // further build contexts, contexts/NAME/…
 	StoresDir     = "oci"        // base images as OCI layouts, oci/STORE/blobs/sha256/…
+)
+
+// Names in the initramfs, which does not depend on the job.
+const (
+	InitFile   = "init"    // the guest, a static program
+	ModulesDir = "modules" // kernel modules, loaded in the order of their names: modules/000-virtio_blk.ko, unpacked
 )
 
 // HeaderOffset is where the disks with a magic number have it, in bytes: off sector 0, which firmware may look at.

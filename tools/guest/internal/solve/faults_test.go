@@ -20,15 +20,15 @@ func TestFaults(t *testing.T) {
 		kind string
 		want string
 	}{
-		{"run", solvetest.Case{Dockerfile: "FROM base:1\nRUN true\nRUN echo out; \\\n    echo err >&2; exit 7\n"}, wire.FailRun, `
-Dockerfile:3: process "/bin/sh -c echo out;     echo err >&2; exit 7" did not complete successfully: exit code: 7
+		{"run", solvetest.Case{Dockerfile: "FROM base:1\nRUN true\nRUN echo one; echo two; \\\n    exit 7\n"}, wire.FailRun, `
+Dockerfile:3: process "/bin/sh -c echo one; echo two;     exit 7" did not complete successfully: exit code: 7
     1 | FROM base:1
     2 | RUN true
->   3 | RUN echo out; \
->   4 |     echo err >&2; exit 7
-[2/3] RUN echo out;     echo err >&2; exit 7 wrote last:
-    out
-    err
+>   3 | RUN echo one; echo two; \
+>   4 |     exit 7
+[2/3] RUN echo one; echo two;     exit 7 wrote last:
+    one
+    two
 `},
 		{"not found", solvetest.Case{Dockerfile: "FROM base:1\nRUN [\"nothing\"]\n"}, wire.FailRun, `
 Dockerfile:2: process "nothing" did not complete successfully: exit code: 127

@@ -1,0 +1,46 @@
+//go:build linux
+
+package job
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"github.com/moby/buildkit/client"
+	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
+	_ "github.com/moby/buildkit/client/connhelper/podmancontainer" // podman-container://
+	_ "github.com/moby/buildkit/client/connhelper/ssh"             // ssh://
+)
+
+// Daemon says how to reach a buildkitd.
+type Daemon struct {
+	Address    string // as buildctl has it
+	ServerName string // in its certificate; the address's host by default
+	Dir        string // of ca.pem, cert.pem and key.pem; "" for a connection without TLS
+}
+
+func (d Daemon) connect(ctx context.Context) (*client.Client, error) {
+	u, err := url.Parse(d.Address)
+	if err != nil || u.Scheme == "" {
+		return nil, fmt.Errorf("buildkitd %q: it must be an address like unix:///run/buildkit/buildkitd.sock", d.Address)
+	}
+	var opts []client.ClientOpt
+	if d.Dir != "" {
+		name := d.ServerName
+		if name == "" {
+			name = u.Hostname()
+		}
+		opts = append(opts, client.WithServerConfig(name, filepath.Join(d.Dir, "ca.pem")),
+			client.WithCredentials(filepath.Join(d.Dir, "cert.pem"), filepath.Join(d.Dir, "key.pem")))
+	}
+	c, err := client.New(ctx, d.Address, opts...)
+	if err == nil {
+		_, err = c.Info(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("buildkitd at %s: %w", d.Address, err)
+	}
+	return c, nil
+}
