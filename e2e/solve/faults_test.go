@@ -21,7 +21,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"syntax", "FROM busybox:1\nRUNN true\n", nil, []string{"Dockerfile:2: ", "unknown instruction: RUNN", ">   2 | RUNN true"}},
 		{"exit code", "FROM busybox:1\nRUN echo about to fail && exit 7\n", nil,
-			[]string{"Dockerfile:2: ", "exit code: 7", "about to fail", "[2/2] RUN echo"}},
+			[]string{"Dockerfile:2: ", "exit code: 7", "about to fail", "[1/2] RUN echo"}},
 		{"undeclared base", "FROM alpine:3.22\nRUN true\n", nil,
 			[]string{"Dockerfile:1: ", "alpine:3.22", `base_images = {"alpine:3.22": "@alpine_3_22"}`}},
 		{"missing file", "FROM busybox:1\nCOPY nothing /\n", nil, []string{"Dockerfile:2: ", "nothing", "not found"}},
@@ -74,7 +74,7 @@ func TestKilled(t *testing.T) {
 				t.Error("no error")
 			}
 			said, _ := os.ReadFile(log)
-			if name == "monitor" && !strings.Contains(string(said), "it was at: [2/2] RUN echo") {
+			if name == "monitor" && !strings.Contains(string(said), "it was at: [1/2] RUN echo") {
 				t.Errorf("it said\n%s", said)
 			}
 			if syscall.Kill(monitor, 0) == nil {

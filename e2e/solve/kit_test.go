@@ -156,10 +156,8 @@ func (k kit) job(t *testing.T, dockerfile string, files map[string]string, more 
 		"--kernel", k.kernel, "--initramfs", k.initramfs, "--spec", write("spec", string(spec)),
 		"--images", write("images", fmt.Sprintf(`{"refs": ["busybox:1"], "layout": %q}`, k.base)),
 		"--out", j.out(), "--memory-mb", "768", "--timeout", "3m", "--vmm", "qemu",
+		"--qemu", os.Getenv("FLEDGE_QEMU"),
 	}, more...)
-	if program := os.Getenv("FLEDGE_QEMU"); program != "" {
-		j.args = append(j.args, "--qemu", program)
-	}
 	return j
 }
 

@@ -87,12 +87,12 @@ func checkImage(t *testing.T, k kit, layout string) {
 	if len(layers) != 3 || layers[0].Digest != base.Layers()[0].Digest {
 		t.Fatalf("layers %+v: the base's digest should stay", layers)
 	}
-	var blobs []string
-	for _, l := range layers {
-		blobs = append(blobs, filepath.Join(layout, "blobs", strings.Replace(l.Digest, ":", "/", 1)))
-	}
 	imagetest.NeedRoot(t, "umoci")
-	rootfs, err := imagetest.Unpack(t, blobs...)
+	var tars []string
+	for i, l := range layers {
+		tars = append(tars, unzipped(t, filepath.Join(layout, "blobs", strings.Replace(l.Digest, ":", "/", 1)), i > 0))
+	}
+	rootfs, err := imagetest.Unpack(t, tars...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,4 +110,17 @@ func checkImage(t *testing.T, k kit, layout string) {
 	if length, err := os.ReadFile(filepath.Join(rootfs, "srv", "length")); string(length) != "11\n" || err != nil {
 		t.Errorf("length %q, %v", length, err)
 	}
+}
+
+// unzipped gives a layer's tar as a file.
+func unzipped(t *testing.T, blob string, zipped bool) string {
+	t.Helper()
+	if !zipped {
+		return blob
+	}
+	out := filepath.Join(t.TempDir(), "layer.tar")
+	if err := os.WriteFile(out, []byte(imagetest.Run(t, "gzip", "-dc", blob)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
