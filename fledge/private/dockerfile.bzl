@@ -86,7 +86,7 @@ def _requirements(ctx):
 def _dockerfile_impl(ctx):
     layout = ctx.actions.declare_directory(ctx.label.name)
     args = ctx.actions.args()
-    args.add("--quiet")
+    args.add("--progress", "quiet")
     args.add("--arch", guest_arch(ctx))
     args.add("--dockerfile", ctx.file.dockerfile.basename)
     args.add("--target", ctx.attr.target)

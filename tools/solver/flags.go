@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,8 @@ type flags struct {
 	vmlinux      string
 	vmm          drivers.Options
 	out          string
-	quiet        bool
+	progress     string
+	done         func() // ends the progress
 }
 
 func parse(args []string, stderr io.Writer) (*flags, error) {
@@ -59,7 +61,8 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.StringVar(&f.vmm.CloudHypervisor, "cloud-hypervisor", "", "Cloud Hypervisor's `program`; by default the one on PATH")
 	fs.StringVar(&f.vmm.QEMU, "qemu", "", "QEMU's `program`; by default the one on PATH")
 	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
-	fs.BoolVar(&f.quiet, "quiet", false, "say nothing unless the solve fails")
+	fs.StringVar(&f.progress, "progress", "auto", "`how` to tell of steps: live (on a terminal), plain (a line each), quiet, or auto: "+
+		"live where standard error is a terminal")
 	if err := fs.Parse(args); err != nil {
 		if err == flag.ErrHelp {
 			return nil, err
@@ -68,6 +71,9 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, cli.Usagef("unexpected argument %q", fs.Arg(0))
+	}
+	if !slices.Contains([]string{"auto", "live", "plain", "quiet"}, f.progress) {
+		return nil, cli.Usagef("--progress %q: it is auto, live, plain or quiet", f.progress)
 	}
 	if f.machine.Kernel == "" {
 		f.machine.Kernel = f.vmlinux
@@ -124,15 +130,34 @@ func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 		return o, err
 	}
 	f.vmm.Arch, f.vmm.Network = f.job.Arch, f.job.Network
-	if !f.quiet {
-		o.Event = solve.Plain(stderr)
+	if f.progress != "quiet" {
 		f.vmm.Note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
 	}
 	o.Machine.Driver, err = drivers.Select(f.vmm)
+	if err != nil {
+		return o, err
+	}
 	if _, ok := o.Machine.Driver.(cloudhypervisor.Driver); ok && f.vmlinux != "" {
 		o.Machine.Kernel = f.vmlinux
 	}
-	return o, err
+	o.Event, f.done = f.events(stderr)
+	return o, nil
+}
+
+// events says what shows the progress, and what ends that.
+func (f *flags) events(stderr io.Writer) (show func(wire.Event), done func()) {
+	width := terminalWidth(stderr)
+	switch {
+	case f.progress == "quiet":
+		return nil, func() {}
+	case f.progress == "live" || f.progress == "auto" && width > 0:
+		if width == 0 {
+			width = 80
+		}
+		l := solve.NewLive(stderr, width)
+		return l.Event, l.Close
+	}
+	return solve.Plain(stderr), func() {}
 }
 
 func readList[T any](file string, read func(io.Reader) (T, error)) (list T, err error) {

@@ -48,10 +48,11 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	res, err := solve.Solve(ctx, f.out, o)
+	f.done()
 	if err != nil {
 		return withHint(err)
 	}
-	if !f.quiet {
+	if f.progress != "quiet" {
 		fmt.Fprintf(stderr, "%s: %s, %d bytes; the machine ran %.1f s, %d MiB of memory were never used\n",
 			f.out, res.Digest, res.Payload.Size, res.Times.Synced, res.Memory.MinAvailable>>10)
 	}

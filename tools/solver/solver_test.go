@@ -35,7 +35,7 @@ func solverFiles(t *testing.T) (dir string, args []string) {
 func TestFlags(t *testing.T) {
 	dir, args := solverFiles(t)
 	f, err := parse(append(args, "--build-arg", "A=b=c", "--build-arg", "SOURCE_DATE_EPOCH=12", "--secret", "key="+filepath.Join(dir, "key"),
-		"--target", "x", "--quiet", "--qemu", "/bin/true", "--vmm", "qemu"), io.Discard)
+		"--target", "x", "--progress", "quiet", "--qemu", "/bin/true", "--vmm", "qemu"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,7 @@ func TestErrors(t *testing.T) {
 		{append(args, "--build-arg", "A=1", "--build-arg", "A=2"), cli.ExitUsage, "A is given twice"},
 		{append(args, "--build-arg", "SOURCE_DATE_EPOCH=now"), cli.ExitUsage, "seconds since 1970"},
 		{append(args, "--secret", "key=none"), cli.ExitError, "secret key: open none"},
+		{append(args, "--progress", "loud"), cli.ExitUsage, "auto, live, plain or quiet"},
 		{append(args, "--vmm", "vbox"), cli.ExitError, `driver "vbox"`},
 		{append(args, "--qemu", filepath.Join(dir, "none"), "--vmm", "qemu"), cli.ExitError, "none"},
 		{append(args, "--images", filepath.Join(dir, "key")), cli.ExitError, "key: line 1"},
