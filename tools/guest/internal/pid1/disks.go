@@ -32,8 +32,11 @@ func findDisks() (disks, error) {
 			return d, nil
 		}
 		if time.Now().After(end) {
-			return d, fmt.Errorf("the build machine has no %s: the kernel needs drivers for virtio disks, built in or as modules",
-				missing)
+			why := "the host gave it none"
+			if d == (disks{}) {
+				why = "the kernel needs drivers for virtio disks, built in or as modules"
+			}
+			return d, fmt.Errorf("the build machine has no %s: %s", missing, why)
 		}
 	}
 }

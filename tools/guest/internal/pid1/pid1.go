@@ -3,8 +3,7 @@
 // Package pid1 is the first process of the build machine. It prepares the machine, has the solve done by a child, and
 // powers off, whatever becomes of that child: a panic or a kill for want of memory ends in a result that says so.
 //
-// Like package step it acts as soon as it is initialised, before BuildKit's packages are: the first process does without
-// them.
+// It acts when the package is initialised, for which being PID 1 as /init is the sign.
 package pid1
 
 import (

@@ -95,7 +95,7 @@ func refusal(scheme, name string) string {
 
 // noise is what BuildKit's layers put in front of the error proper.
 var noise = regexp.MustCompile(`^(failed to solve|failed to solve with frontend [\w.]+|failed to read dockerfile|` +
-	`failed to build LLB|failed to load LLB|rpc error: code = \w+ desc =|failed to compute cache key|` +
+	`failed to build LLB|failed to load LLB|rpc error: code = \w+ desc =|ResourceExhausted|failed to compute cache key|` +
 	`failed to calculate checksum of ref \S+|failed to load cache key|dockerfile parse error on line \d+)(:| ) ?`)
 
 // message is err without the names of the layers it came through.

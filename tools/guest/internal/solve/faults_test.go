@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fledge-build/fledge/internal/solve/solvetest"
 	"github.com/fledge-build/fledge/internal/solve/wire"
-	"github.com/fledge-build/fledge/tools/guest/internal/solvetest"
 )
 
 // TestFaults holds what a failed solve says, to the letter.

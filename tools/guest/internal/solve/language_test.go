@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/fledge-build/fledge/internal/solve/solvetest"
 	"github.com/fledge-build/fledge/internal/solve/wire"
-	"github.com/fledge-build/fledge/tools/guest/internal/solvetest"
 )
 
 // key is a private key as ssh-keygen writes it.

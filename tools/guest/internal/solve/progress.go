@@ -3,6 +3,7 @@ package solve
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
@@ -75,7 +76,7 @@ func (p *progress) end(v *client.Vertex) {
 	}
 	s.partial = nil
 	p.emit(wire.Event{Kind: wire.EventDone, Step: s.number, Cached: v.Cached, Error: v.Error,
-		Seconds: v.Completed.Sub(*v.Started).Seconds()})
+		Seconds: v.Completed.Sub(*v.Started).Round(time.Millisecond).Seconds()})
 }
 
 func (p *progress) numbered() (n int) {

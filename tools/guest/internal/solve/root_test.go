@@ -16,11 +16,11 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/fledge-build/fledge/internal/solve/solvetest"
 	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/tools/guest/internal/buildkit"
 	"github.com/fledge-build/fledge/tools/guest/internal/inputs"
 	"github.com/fledge-build/fledge/tools/guest/internal/solve"
-	"github.com/fledge-build/fledge/tools/guest/internal/solvetest"
 )
 
 // insideEnv marks the process of the tests that has a mount namespace of its own.

@@ -2,9 +2,9 @@
 
 // Package step runs one command of a build in a container, as runc would: it carries out an OCI runtime specification.
 //
-// Start runs this very program again, in new namespaces. That child is recognised by its name before any package of
-// BuildKit initialises itself (Go initialises packages whose imports are ready in the order of their paths, and this one
-// imports nearly nothing), sets up mounts, limits and rights, and becomes the command. So a step costs one process.
+// Start runs this very program again, in new namespaces. That child is recognised by its name when this package is
+// initialised, in every program that links it, tests too. It sets up mounts, limits and rights, and becomes the command: a
+// step costs one process.
 package step
 
 import (

@@ -1,4 +1,5 @@
-// Package solvetest makes jobs for tests: a base image of the machine's busybox, and input disks.
+// Package solvetest makes jobs for tests: a base image of the machine's busybox, and input disks. It also reads the images
+// that come out.
 package solvetest
 
 import (
