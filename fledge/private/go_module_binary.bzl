@@ -18,14 +18,14 @@ def _go_module_binary_impl(ctx):
     args.add("--arch", guest_arch(ctx))
     args.add("--jobs", _CPUS)
     args.add("--out", out)
-    inputs = [ctx.files.srcs, ctx.files.vendor]
-    direct = [ctx.file._sdk, ctx.file.go_mod, ctx.file.modules]
+    sources = [ctx.file.go_mod, ctx.file.modules] + ctx.files.srcs + ctx.files.vendor
+    tools = [ctx.file._sdk]
     if ctx.file.parent_go_mod:
         args.add("--parent-go-mod", ctx.file.parent_go_mod)
-        direct.append(ctx.file.parent_go_mod)
-        inputs.append(ctx.files.parent_srcs)
+        tools.append(ctx.file.parent_go_mod)
+        sources += ctx.files.parent_srcs
     files = ctx.actions.args()
-    files.add_all([file for group in inputs for file in group])
+    files.add_all(sources, uniquify = True)
     files.use_param_file("--files=%s", use_always = True)
     files.set_param_file_format("multiline")
     ctx.actions.run(
@@ -33,7 +33,7 @@ def _go_module_binary_impl(ctx):
         progress_message = "Building %{label} and the Go modules it needs, which takes minutes",
         executable = ctx.executable._gobuild,
         arguments = [args, files],
-        inputs = depset(direct + [file for group in inputs for file in group]),
+        inputs = tools + sources,
         outputs = [out],
         resource_set = _resources,
         execution_requirements = {"supports-path-mapping": "1"},

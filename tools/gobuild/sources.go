@@ -12,7 +12,7 @@ type sources struct {
 	goMod       string // go.mod of the module: its folder is the module
 	modules     string // vendor/modules.txt: its folder has the packages that the module needs
 	parentGoMod string // go.mod of the module around it, or ""
-	list        string // file with the paths of all files of these folders, a line each
+	list        string // file with the paths of all files of the build in these folders, a line each
 }
 
 // layOut copies the files to the folder dir as the go command wants a module that has its dependencies with it. It
@@ -35,9 +35,7 @@ func (s *sources) layOut(dir string) error {
 		if err != nil {
 			return err
 		}
-		if other := seen[to]; other == file {
-			continue
-		} else if other != "" {
+		if other := seen[to]; other != "" {
 			return fmt.Errorf("%s and %s would both be %s in the module", other, file, to)
 		}
 		seen[to] = file
