@@ -19,10 +19,10 @@ def _go_module_binary_impl(ctx):
     args.add("--jobs", _CPUS)
     args.add("--out", out)
     sources = [ctx.file.go_mod, ctx.file.modules] + ctx.files.srcs + ctx.files.vendor
-    tools = [ctx.file._sdk]
+    inputs = [ctx.file._sdk]
     if ctx.file.parent_go_mod:
         args.add("--parent-go-mod", ctx.file.parent_go_mod)
-        tools.append(ctx.file.parent_go_mod)
+        inputs.append(ctx.file.parent_go_mod)
         sources += ctx.files.parent_srcs
     files = ctx.actions.args()
     files.add_all(sources, uniquify = True)
@@ -33,7 +33,7 @@ def _go_module_binary_impl(ctx):
         progress_message = "Building %{label} and the Go modules it needs, which takes minutes",
         executable = ctx.executable._gobuild,
         arguments = [args, files],
-        inputs = tools + sources,
+        inputs = inputs + sources,
         outputs = [out],
         resource_set = _resources,
         execution_requirements = {"supports-path-mapping": "1"},
