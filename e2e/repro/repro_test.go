@@ -5,6 +5,7 @@ package repro
 import (
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +17,11 @@ import (
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
-// A root file system, an initramfs of the same image, and the program with Go modules of its own.
-var targets = []string{"//examples/hello:image", "//examples/initramfs:image", "//tools/guest"}
+// A root file system, an initramfs of the same image, the program with Go modules of its own, and an image, the folder of
+// an OCI layout, from a Dockerfile.
+var targets = []string{
+	"//examples/hello:image", "//examples/initramfs:image", "//tools/guest", "//examples/dockerfile:site_oci",
+}
 
 // surroundings are what must not reach an output.
 type surroundings struct {
@@ -46,8 +50,8 @@ func TestReproducible(t *testing.T) {
 		t.Run("another user", func(t *testing.T) { t.Skip("needs root: the second build runs as the same user") })
 	}
 	first, second := usual.build(t), other.build(t)
-	if len(first) != 6 || !slices.Equal(names(first), names(second)) {
-		t.Fatalf("outputs %q and %q, want six of the same names", names(first), names(second))
+	if len(first) != 7 || !slices.Equal(names(first), names(second)) {
+		t.Fatalf("outputs %q and %q, want seven of the same names", names(first), names(second))
 	}
 	for i := range first {
 		a, b := digest(t, first[i]), digest(t, second[i])
@@ -66,13 +70,26 @@ func names(paths []string) []string {
 	return out
 }
 
+// digest is that of a file, or of all files of a folder with their names.
 func digest(t *testing.T, path string) string {
 	t.Helper()
-	data, err := os.ReadFile(path)
+	h, size := sha256.New(), 0
+	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		if file != path {
+			fmt.Fprintf(h, "%q %d ", strings.TrimPrefix(file, path), len(data))
+		}
+		h.Write(data)
+		size += len(data)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%d bytes, sha256:%x", len(data), sha256.Sum256(data))
+	return fmt.Sprintf("%d bytes, sha256:%x", size, h.Sum(nil))
 }
 
 // script builds the targets and prints the paths of its outputs.

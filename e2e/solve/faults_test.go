@@ -29,6 +29,8 @@ func TestFaults(t *testing.T) {
 		{"no network", "FROM busybox:1\nRUN wget -T 5 http://10.0.2.2/\n", nil, []string{"Dockerfile:2: ", "exit code: 1"}},
 		{"memory", "FROM busybox:1\nRUN head -c 700m /dev/zero | tail\n", []string{"--scratch-mb", "0", "--memory-mb", "384"},
 			[]string{"memory"}},
+		{"scratch", "FROM busybox:1\nRUN head -c 900m /dev/urandom >/big\n", []string{"--scratch-mb", "64", "--memory-mb", "384"},
+			[]string{"Dockerfile:2: ", "scratch"}},
 		{"time", "FROM busybox:1\nRUN sleep 1000\n", []string{"--timeout", "25s"}, []string{"time limit of 25s", "RUN sleep 1000"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
