@@ -14,6 +14,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/cpio"
+	"github.com/fledge-build/fledge/internal/deflate"
 	"github.com/fledge-build/fledge/internal/elfinfo"
 	"github.com/fledge-build/fledge/internal/entries"
 	"github.com/fledge-build/fledge/internal/fstree"
@@ -186,9 +187,6 @@ func (c *counter) Write(p []byte) (int, error) {
 // addLarge streams a file into a segment of its own, so that it takes no memory.
 func (b *Builder) addLarge(e fstree.Entry, c Content, data io.Reader, size int64) error {
 	b.flush()
-	if err := b.queue.Drain(); err != nil {
-		return err
-	}
 	head := make([]byte, b.size)
 	if _, err := io.ReadFull(data, head); err != nil {
 		return unexpected(err)
@@ -199,13 +197,55 @@ func (b *Builder) addLarge(e fstree.Entry, c Content, data io.Reader, size int64
 	b.links.resolve(&f)
 	seg := Segment{First: b.cur.first, Count: b.cur.count + 1, Names: hashNames([]file{f})}
 	b.cur = &gathered{first: seg.First + seg.Count}
-	return b.appendSegment(seg, func(w io.Writer) error {
+	write := func(w io.Writer) error {
 		archive := cpio.NewWriter(w)
 		if err := f.write(archive, io.MultiReader(bytes.NewReader(head), data)); err != nil {
 			return err
 		}
 		return archive.Flush()
+	}
+	if b.o.Codec.Name == "gzip" {
+		return b.appendChunks(seg, write)
+	}
+	if err := b.queue.Drain(); err != nil {
+		return err
+	}
+	return b.appendSegment(seg, write)
+}
+
+// appendChunks has the queue compress a gzip segment, several chunks at once.
+func (b *Builder) appendChunks(seg Segment, write func(io.Writer) error) error {
+	packed, unpacked := &counter{}, &counter{}
+	chunks := deflate.NewChunkWriter(func(c deflate.Chunk) error {
+		var out []byte
+		b.queue.Add(Job{
+			Run: func(e *Encoder) error {
+				z, err := e.deflate()
+				if err == nil {
+					out = c.AppendGzip(z, nil)
+				}
+				return err
+			},
+			Done: func() error {
+				if c.First {
+					seg.Offset = uint64(b.pos)
+				}
+				packed.Write(out)
+				if c.Last {
+					seg.Size, seg.Unpacked, seg.crc = uint64(packed.n), uint64(unpacked.n), packed.crc
+					b.segments = append(b.segments, seg)
+				}
+				_, err := b.f.WriteAt(out, b.pos)
+				b.pos += int64(len(out))
+				return err
+			},
+		})
+		return b.queue.Err()
 	})
+	if err := write(io.MultiWriter(chunks, unpacked)); err != nil {
+		return err
+	}
+	return chunks.Close()
 }
 
 // appendSegment compresses a segment straight into the pack. The queue must be idle.

@@ -13,6 +13,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/deflate"
 )
 
 // Uncompressed bytes of file data that a segment gathers, by compressor. A smaller segment is less to compress again
@@ -56,6 +57,8 @@ func jobsFor(spec codec.Spec, want int) int {
 		each = 24 << 20
 	case spec.Name == "xz":
 		each = 32 << 20
+	case spec.Name == "gzip":
+		each = 8 << 20
 	}
 	return max(1, min(want, memoryBudget/(each+3*segmentSize(spec))))
 }
@@ -64,7 +67,7 @@ func jobsFor(spec codec.Spec, want int) int {
 // Spec and the data alone.
 type Encoder struct {
 	spec codec.Spec
-	gzip *gzip.Writer
+	gzip *deflate.Encoder
 	zstd *zstd.Encoder
 }
 
@@ -92,16 +95,11 @@ func (e *Encoder) Compress(w io.Writer, write func(io.Writer) error) error {
 func (e *Encoder) writer(w io.Writer) (io.WriteCloser, error) {
 	switch e.spec.Name {
 	case "gzip":
-		if e.gzip == nil {
-			z, err := gzip.NewWriterLevel(w, e.spec.Level)
-			if err != nil {
-				return nil, err
-			}
-			e.gzip = z
+		z, err := e.deflate()
+		if err != nil {
+			return nil, err
 		}
-		e.gzip.Reset(w)
-		e.gzip.OS = 255 // unknown; without that the header would tell (RFC 1952, section 2.3.1)
-		return e.gzip, nil
+		return deflate.NewGzipWriter(w, z), nil
 	case "zstd":
 		if e.zstd == nil {
 			z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(e.spec.Level)),
@@ -121,6 +119,14 @@ func (e *Encoder) writer(w io.Writer) (io.WriteCloser, error) {
 		return &lz4Writer{w: w}, nil
 	}
 	return nopCloser{w}, nil
+}
+
+// deflate is the encoder of gzip streams.
+func (e *Encoder) deflate() (z *deflate.Encoder, err error) {
+	if e.gzip == nil {
+		e.gzip, err = deflate.NewEncoder(e.spec.Level, deflate.MaxChunk)
+	}
+	return e.gzip, err
 }
 
 type nopCloser struct{ io.Writer }

@@ -1,0 +1,98 @@
+package deflate
+
+import "math/bits"
+
+// finder holds data and tells where the bytes at a position occurred before.
+type finder struct {
+	buf   []byte   // the window, the data, padding
+	start int      // the data begins there
+	end   int      // it ends there
+	link  []uint16 // by position: distance of the nearest place with the same hash of four bytes, 0 for none
+	near  []uint16 // the same for three bytes
+
+	last4, last3   []uint32 // the last place and farthest, by hash
+	shift4, shift3 uint     // bits of a product that are not in its hash
+}
+
+const (
+	farthest = window + 1 // added to places in tables, so that their zeros are out of reach
+	padding  = 16         // bytes behind the data that loads may touch
+	prime    = 0x9e3779b1
+)
+
+func newFinder(chunk int) finder {
+	size := window + chunk + padding
+	log := uint(max(8, min(bits.Len(uint(chunk-1)), 16)))
+	log3 := min(log, 14)
+	return finder{
+		buf: make([]byte, size), link: make([]uint16, size), near: make([]uint16, size),
+		last4: make([]uint32, 1<<log), shift4: 32 - log,
+		last3: make([]uint32, 1<<log3), shift3: 32 - log3,
+	}
+}
+
+// load takes new data and what goes before it.
+func (f *finder) load(before, data []byte) {
+	f.start = copy(f.buf, before)
+	f.end = f.start + copy(f.buf[f.start:], data)
+	clear(f.buf[f.end : f.end+padding])
+	clear(f.last4)
+	clear(f.last3)
+	f.connect()
+}
+
+// connect makes the links.
+func (f *finder) connect() {
+	buf, last4, last3 := f.buf, f.last4, f.last3
+	link := f.link[:f.end]
+	near := f.near[:f.end]
+	for i := range link {
+		v := load32(buf, i)
+		at := uint32(i) + farthest
+		e := &last4[v*prime>>(f.shift4&31)]
+		d := at - *e
+		*e = at
+		if d > window {
+			d = 0
+		}
+		link[i] = uint16(d)
+		e = &last3[v<<8*prime>>(f.shift3&31)]
+		d = at - *e
+		*e = at
+		if d > window {
+			d = 0
+		}
+		near[i] = uint16(d)
+	}
+}
+
+// search returns the longest match at i of more than best bytes, best >= minMatch, among the depth nearest places that
+// may have four bytes in common, the nearest of the same length; length 0 for none.
+func (f *finder) search(i, best, depth, nice int) (length, dist int) {
+	buf, link := f.buf, f.link
+	limit := min(i+maxMatch, f.end)
+	if i+best >= limit {
+		return 0, 0
+	}
+	v, tail := load32(buf, i), load32(buf, i+best-3)
+	lo := i - window
+	j := i
+	for ; depth > 0; depth-- {
+		d := int(link[j])
+		j -= d
+		if d == 0 || j < lo {
+			break
+		}
+		if load32(buf, j+best-3) != tail || load32(buf, j) != v {
+			continue
+		}
+		if m := 4 + matchLen(buf, j+4, i+4, limit); m > best {
+			best, length, dist = m, m, i-j
+			if m >= nice || i+m >= limit {
+				break
+			}
+			tail = load32(buf, i+best-3)
+		}
+	}
+	return length, dist
+}
