@@ -248,7 +248,7 @@ def fledge_initramfs(
       mappings: files of your own, label to absolute path, as in fledge_rootfs.
       modes: modes of mapped files, as in fledge_rootfs.
       compression: `gzip`, `zstd`, `xz`, `lz4` or `none`. The kernel must have the compressor (`CONFIG_RD_GZIP` and so on).
-      compression_level: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is the default (15 and 7). docs/initramfs.md tells
+      compression_level: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is the default (15 and 6). docs/initramfs.md tells
         what serves them.
       kernel: the kernel that will boot the image, a fledge_kernel: its virtio modules are bundled, and the init loads
         them. Without it the kernel must have them built in.

@@ -71,10 +71,10 @@ type Encoder struct {
 	zstd *zstd.Encoder
 }
 
-// DefaultLevel is the level of an initramfs where none is asked for: that of gzip takes a third of the time of 9 and makes
-// 0.6 % more bytes.
+// DefaultLevel is the level of an initramfs where none is asked for: gzip 6 is smaller than pigz -9 in a fifth of its time,
+// see docs/performance.md.
 func DefaultLevel(compressor string) int {
-	return map[string]int{"gzip": 7, "zstd": 15}[compressor]
+	return map[string]int{"gzip": 6, "zstd": 15}[compressor]
 }
 
 // NewEncoder makes an encoder.

@@ -253,8 +253,8 @@ func TestGolden(t *testing.T) {
 
 // golden are the first bytes of the SHA-256 of all inputs by level.
 var golden = [MaxLevel]string{
-	"16805c3c785fa4d0", "8fcdb7fbf041b1ea", "5a0603c1174258a8", "a48146fd11f05683", "d52e8543c388d8ec",
-	"028838411d449591", "d23ddd1d6210e431", "97f1ae3ff5728512", "5a971f88faa68557",
+	"78b21589cc99034a", "e150f53610a23f05", "2ccbf365ab03b3c1", "976e16bab1c8a181", "731bf69890da22e6",
+	"c37e669d9b12ad59", "c9d2e4224439c0f7", "b537ba933eb1b419", "3486099c911bac37",
 }
 
 // TestReference unpacks with the programs that most people use.

@@ -16,12 +16,14 @@ const (
 
 // Encoder compresses chunks. It may be used for any number of chunks, by one goroutine at a time.
 type Encoder struct {
-	chunk  int
-	finder finder
-	params params
-	seqs   []sequence
-	split  splitter
-	w      blockWriter
+	chunk   int
+	params  params
+	finder  finder
+	found   matches
+	seqs    []sequence
+	optimal optimizer
+	split   splitter
+	w       blockWriter
 }
 
 // NewEncoder returns an encoder for chunks of at most chunk bytes (1 to MaxChunk) at a level from MinLevel to MaxLevel.
@@ -33,7 +35,11 @@ func NewEncoder(level, chunk int) (*Encoder, error) {
 	if chunk < 1 || chunk > MaxChunk {
 		return nil, fmt.Errorf("deflate chunk of %d bytes: want 1 to %d", chunk, MaxChunk)
 	}
-	return &Encoder{chunk: chunk, finder: newFinder(chunk), params: levels[level]}, nil
+	e := &Encoder{chunk: chunk, finder: newFinder(chunk), params: levels[level]}
+	if e.params.optimal {
+		e.optimal = newOptimizer(chunk)
+	}
+	return e, nil
 }
 
 // Append appends data, at most a chunk, to dst as whole blocks that end with a byte, and returns the extended slice.
@@ -47,6 +53,10 @@ func (e *Encoder) Append(dst, before, data []byte, last bool) []byte {
 	f.load(before[max(0, len(before)-window):], data)
 	e.parse()
 	e.split.divide(data, e.seqs)
+	if e.params.optimal {
+		e.optimize()
+		e.split.divide(data, e.seqs)
+	}
 	w := &e.w
 	w.reset(dst)
 	seqs, pos, n := 0, 0, len(e.split.parts)

@@ -66,18 +66,43 @@ func (f *finder) connect() {
 	}
 }
 
-// search returns the longest match at i of more than best bytes, best >= minMatch, among the depth nearest places that
-// may have four bytes in common, the nearest of the same length; length 0 for none.
-func (f *finder) search(i, best, depth, nice int) (length, dist int) {
+// near3 returns the nearest place with the same three bytes as i, which must have as many, and at most far away; 0 for none.
+func (f *finder) near3(i, far int) (dist int) {
+	d := int(f.near[i])
+	if uint(d-1) >= uint(far) || (load32(f.buf, i-d)^load32(f.buf, i))<<8 != 0 {
+		return 0
+	}
+	return d
+}
+
+// match is a place with the same bytes as a position.
+type match struct {
+	length uint16
+	dist   uint16 // less 1
+}
+
+// matches are matches of one position, each longer than the one before.
+type matches struct {
+	list [maxMatch]match
+	n    int
+}
+
+func (m *matches) add(length, dist int) {
+	m.list[m.n] = match{uint16(length), uint16(dist - 1)}
+	m.n++
+}
+
+// search adds the matches at i to found that are longer than best, at least minMatch, and than all nearer ones, and end
+// before hi. It looks at the depth nearest places that may have four bytes in common.
+func (f *finder) search(found *matches, i, hi, best, depth, nice int) {
 	buf, link := f.buf, f.link
-	limit := min(i+maxMatch, f.end)
+	limit := min(i+maxMatch, hi)
 	if i+best >= limit {
-		return 0, 0
+		return
 	}
 	v, tail := load32(buf, i), load32(buf, i+best-3)
 	lo := i - window
-	j := i
-	for ; depth > 0; depth-- {
+	for j := i; depth > 0; depth-- {
 		d := int(link[j])
 		j -= d
 		if d == 0 || j < lo {
@@ -87,12 +112,12 @@ func (f *finder) search(i, best, depth, nice int) (length, dist int) {
 			continue
 		}
 		if m := 4 + matchLen(buf, j+4, i+4, limit); m > best {
-			best, length, dist = m, m, i-j
+			best = m
+			found.add(m, i-j)
 			if m >= nice || i+m >= limit {
 				break
 			}
 			tail = load32(buf, i+best-3)
 		}
 	}
-	return length, dist
 }

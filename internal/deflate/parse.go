@@ -25,31 +25,44 @@ func (e *Encoder) parse() {
 	e.seqs = e.seqs[:0]
 	anchor := f.start
 	for i := f.start; i+minMatch <= f.end; {
-		ml, off := f.search(i, minMatch, p.depth, p.nice)
+		ml, dist := 0, 0
+		if f.link[i] > 0 {
+			ml, dist = e.longest(i, minMatch, p.depth)
+		}
 		if ml == 0 {
-			off = int(f.near[i])
-			if uint(off-1) >= uint(p.near) || (load32(f.buf, i-off)^load32(f.buf, i))<<8 != 0 {
+			if dist = f.near3(i, p.near); dist == 0 {
 				i++
 				continue
 			}
 			ml = minMatch
 		}
-		depth := p.depth / 2
-		for k := 1; k <= p.ahead && ml < p.nice && i+k < f.end; k++ {
+		for k := 1; k <= p.ahead && ml < p.nice; k++ {
+			depth := p.depth >> k
 			if ml >= p.good {
-				depth = p.depth / 4
+				depth /= 2
 			}
-			m, o := f.search(i+k, max(ml-1, minMatch), depth>>(k-1), p.nice)
+			m, d := e.longest(i+k, max(ml-1, minMatch), depth)
 			// A byte of match saves some four bits more than a bit of distance costs.
-			if m > 0 && 4*(m-ml)+bits.Len(uint(off))-bits.Len(uint(o)) > 4*k-2 {
-				i, ml, off, k = i+k, m, o, 0
+			if m > 0 && 4*(m-ml)+bits.Len(uint(dist))-bits.Len(uint(d)) > 4*k-2 {
+				i, ml, dist, k = i+k, m, d, 0
 			}
 		}
-		e.emit(i-anchor, ml, off)
+		e.emit(i-anchor, ml, dist)
 		i += ml
 		anchor = i
 	}
 	if f.end > anchor {
 		e.emit(f.end-anchor, 0, 1)
 	}
+}
+
+// longest returns the longest match at i, 0 when none is longer than best.
+func (e *Encoder) longest(i, best, depth int) (length, dist int) {
+	e.found.n = 0
+	e.finder.search(&e.found, i, e.finder.end, best, depth, e.params.nice)
+	if e.found.n == 0 {
+		return 0, 0
+	}
+	m := e.found.list[e.found.n-1]
+	return int(m.length), int(m.dist) + 1
 }

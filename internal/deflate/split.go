@@ -6,7 +6,6 @@ import "math/bits"
 type splitter struct {
 	parts  []part
 	joined []int64 // cost of a part joined with the next
-	sum    counts
 }
 
 // part is a run of sequences with statistics of its own.
@@ -53,10 +52,7 @@ func (p *splitter) count(data []byte, seqs []sequence) {
 }
 
 func (p *splitter) join(i int) int64 {
-	a, b := &p.parts[i], &p.parts[p.parts[i].next]
-	p.sum = a.counts
-	p.sum.add(&b.counts)
-	return p.sum.cost()
+	return joinedCost(&p.parts[i].counts, &p.parts[p.parts[i].next].counts)
 }
 
 // merge joins neighbours as long as that makes the whole smaller, the best pair first.
@@ -64,7 +60,7 @@ func (p *splitter) merge() {
 	n := len(p.parts)
 	p.joined = append(p.joined[:0], make([]int64, n)...)
 	for i := range p.parts {
-		p.parts[i].cost = p.parts[i].counts.cost()
+		p.parts[i].cost = joinedCost(&p.parts[i].counts, &none)
 		p.parts[i].next, p.parts[i].prev = i+1, i-1
 	}
 	for i := range n - 1 {
@@ -103,29 +99,28 @@ const (
 	symbolBits = 4
 )
 
-// cost estimates the bits that the symbols and their codes take, but for extra bits, in 1/256.
-func (c *counts) cost() int64 {
-	used := 0
-	sum := int64(0)
+var none counts
+
+// joinedCost estimates the bits that the symbols of a and b and their codes take, but for extra bits, in 1/256.
+func joinedCost(a, b *counts) int64 {
+	lit, used := symbolsCost(a.lit[:], b.lit[:])
+	dist, more := symbolsCost(a.dist[:], b.dist[:])
+	return lit + dist + int64(headerBits+symbolBits*(used+more))<<costShift
+}
+
+// symbolsCost is their entropy.
+func symbolsCost(a, b []uint32) (cost int64, used int) {
 	total := uint32(0)
-	for _, k := range c.lit {
+	b = b[:len(a)]
+	for i, k := range a {
+		k += b[i]
 		if k > 0 {
 			used++
 			total += k
-			sum -= timesLog(k)
+			cost -= timesLog(k)
 		}
 	}
-	sum += timesLog(total)
-	total = 0
-	for _, k := range c.dist {
-		if k > 0 {
-			used++
-			total += k
-			sum -= timesLog(k)
-		}
-	}
-	sum += timesLog(total)
-	return sum + int64(headerBits+symbolBits*used)<<costShift
+	return cost + timesLog(total), used
 }
 
 // timesLog is x times its binary logarithm in 1/256.
