@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
+// corpus returns the file that DEFLATE_CORPUS names.
 func corpus(b *testing.B) []byte {
 	data, err := os.ReadFile(os.Getenv("DEFLATE_CORPUS"))
 	if err != nil {
@@ -18,6 +19,7 @@ func corpus(b *testing.B) []byte {
 	return data
 }
 
+// cpuSeconds is the processor time of this process: other work on the machine does not count.
 func cpuSeconds() float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -26,10 +28,12 @@ func cpuSeconds() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
+// counter counts what is written to it.
 type counter int
 
 func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
 
+// segment is how much of the corpus makes a stream.
 const segment = 1 << 20
 
 func measure(b *testing.B, data []byte, open func(io.Writer) io.WriteCloser) {

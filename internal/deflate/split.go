@@ -17,7 +17,7 @@ type part struct {
 }
 
 // partSymbols is how many symbols make a part, before any are joined.
-const partSymbols = 512
+const partSymbols = 1024
 
 // divide makes the parts of data. The first is parts[0], its next is the second, and that of the last is len(parts).
 func (p *splitter) divide(data []byte, seqs []sequence) {
