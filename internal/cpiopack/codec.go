@@ -71,8 +71,8 @@ type Encoder struct {
 	zstd *zstd.Encoder
 }
 
-// DefaultLevel is the level of an initramfs where none is asked for: gzip 6 is smaller than pigz -9 in a fifth of its time,
-// see docs/performance.md.
+// DefaultLevel is the level of an initramfs where none is asked for: gzip 6 is smaller than pigz -9 in about a fifth of its
+// time, see docs/performance.md.
 func DefaultLevel(compressor string) int {
 	return map[string]int{"gzip": 6, "zstd": 15}[compressor]
 }
