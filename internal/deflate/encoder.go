@@ -10,8 +10,6 @@ const (
 	MaxLevel = 9
 	// MaxChunk is the largest chunk of an Encoder, in bytes.
 	MaxChunk = 1 << 20
-	// Window is how many bytes before a chunk its matches may reach.
-	Window = window
 )
 
 // Encoder compresses chunks. It may be used for any number of chunks, by one goroutine at a time.
@@ -43,7 +41,7 @@ func NewEncoder(level, chunk int) (*Encoder, error) {
 }
 
 // Append appends data, at most a chunk, to dst as whole blocks that end with a byte, and returns the extended slice.
-// before is what goes before data in the stream, of which the last Window bytes count. With last, the blocks end the
+// before is what goes before data in the stream, of which the last 32 KiB count. With last, the blocks end the
 // stream. The bytes depend on these and the level alone, so that the chunks of a stream may be compressed in any order.
 func (e *Encoder) Append(dst, before, data []byte, last bool) []byte {
 	if len(data) > e.chunk {

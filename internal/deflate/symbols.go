@@ -11,7 +11,7 @@ const (
 
 	minMatch = 3
 	maxMatch = 258
-	window   = 32 << 10
+	window   = 32 << 10 // how far back a match may reach
 )
 
 // lenSymbol and lenExtra tell the symbol of a match length less 3, from firstLen on, and the extra bits behind it.
