@@ -66,7 +66,8 @@ func (f *finder) connect() {
 	}
 }
 
-// near3 returns the nearest place with the same three bytes as i, which must have as many, and at most far away; 0 for none.
+// near3 returns how far away the nearest place with the same three bytes as i is, 0 for none or one beyond far. The
+// position must have three bytes.
 func (f *finder) near3(i, far int) (dist int) {
 	d := int(f.near[i])
 	if uint(d-1) >= uint(far) || (load32(f.buf, i-d)^load32(f.buf, i))<<8 != 0 {

@@ -9,8 +9,8 @@ import (
 // gzipHeader has no name and no time, and an unknown system (RFC 1952, section 2.3.1).
 const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-// Chunk is a part of the data of a gzip stream. Chunks may be compressed in any order; the results, one behind the other,
-// are the stream.
+// Chunk is a part of the data of a gzip stream. Chunks may be compressed in any order; the results, one behind the
+// other, are the stream.
 type Chunk struct {
 	First, Last  bool // of the stream
 	before, data []byte
