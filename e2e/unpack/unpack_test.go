@@ -81,6 +81,7 @@ func baseLayer() []imagetest.File {
 		withXattr(file("bin/caps", 0o755, "capable"), "security.capability", fileCaps),
 		file("bin/large", 0o755, noise(5<<20)), file("bin/middle", 0o755, noise(600<<10)),
 		file("bin/zeros", 0o644, strings.Repeat("\x00", 3<<20)),
+		file("bin/larger", 0o644, strings.Repeat(noise(3<<20), 4)), // than all segments and windows
 		link("bin/suid-too", tar.TypeLink, "bin/suid"), link("etc/suid-late", tar.TypeLink, "bin/suid"),
 		link("etc/empty-too", tar.TypeLink, "bin/empty"), link("etc/large-too", tar.TypeLink, "bin/large"),
 		owned(file("etc/high", 0o640, "high"), 4294967294, 4294967294, 1), owned(file("etc/last", 0o644, "2106"), 33, 34, 1<<32-1),
@@ -189,9 +190,10 @@ func TestKernel(t *testing.T) {
 	if len(want) < 45 {
 		t.Fatalf("umoci unpacked only %d names", len(want))
 	}
-	for _, compression := range []string{"gzip", "zstd", "xz", "lz4", "none"} {
-		t.Run(compression, func(t *testing.T) {
-			archive, said := k.link(t, compression, layers)
+	for _, setting := range []string{"gzip", "zstd 3", "zstd 15", "xz", "lz4", "none"} { // zstd has two encoders
+		t.Run(setting, func(t *testing.T) {
+			compression, level, _ := strings.Cut(setting, " ")
+			archive, said := k.link(t, compression, level, layers)
 			if !strings.Contains(said, "/bin/caps loses its file capabilities") {
 				t.Errorf("nothing about the lost capabilities in %q", said)
 			}
@@ -214,13 +216,13 @@ func TestKernel(t *testing.T) {
 // added is what an initramfs has besides its layers: the base directories and devices, /init, and the kernel's own /root.
 var added = strings.Fields("init root sbin proc sys usr/bin usr/sbin var/log dev/console dev/null")
 
-// link packs the layers and the guest's init, and links them. What a packer says comes back.
-func (k kit) link(t *testing.T, compression string, layers []string) (archive, said string) {
+// link packs the layers and the guest's init, and links them; level may be empty. What a packer says comes back.
+func (k kit) link(t *testing.T, compression, level string, layers []string) (archive, said string) {
 	t.Helper()
 	out := t.TempDir()
 	comp := []string{"--compression", compression}
-	if compression == "zstd" {
-		comp = append(comp, "--level", "3")
+	if level != "" {
+		comp = append(comp, "--level", level)
 	}
 	archive = filepath.Join(out, "test.cpio")
 	args := append([]string{"initramfs", "--out", archive, "--require", "/init", "--arch", runtime.GOARCH}, comp...)

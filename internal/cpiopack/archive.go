@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 
 	reader "github.com/cavaliergopher/cpio"
 
@@ -82,6 +83,35 @@ type gathered struct {
 	files        []file
 	data         []byte
 	size         int // bytes of the archive, about
+	packed       *bytes.Buffer
+}
+
+// spare are buffers of segments that are done. Garbage of their size would double what a tool takes.
+type spare struct{ data, packed buffers }
+
+// buffers is a list of empty buffers. It is safe for concurrent use.
+type buffers struct {
+	mu   sync.Mutex
+	list [][]byte
+}
+
+// get takes a buffer, a new one of n bytes where there is none.
+func (b *buffers) get(n int) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.list) - 1
+	if last < 0 {
+		return make([]byte, 0, n)
+	}
+	buf := b.list[last]
+	b.list = b.list[:last]
+	return buf
+}
+
+func (b *buffers) put(buf []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = append(b.list, buf[:0])
 }
 
 // perFile is about what a file takes in an archive besides its data, in bytes.

@@ -27,20 +27,21 @@ type Options struct {
 	Jobs  int // segments compressed at once; 0 is one a core. It does not change the pack.
 }
 
-// Builder writes a pack. Its memory does not depend on the size of the files: it holds a segment or two for each encoder,
+// Builder writes a pack. Its memory does not depend on the size of the files: it holds a few segments for each encoder,
 // and for the index about 60 bytes a file and 30 an entry.
 type Builder struct {
 	f     *os.File
 	o     Options
 	size  int // of a segment
 	queue *Queue
-	pos   int64 // where the next segment goes; the queue's until it is closed
+	pos   int64 // where the next segment goes; the queue's until it is drained
 
 	cur      *gathered
+	spare    spare
 	entries  entries.Writer
 	count    int64
 	contents []Content
-	segments []Segment // the queue's until it is closed
+	segments []Segment // the queue's until it is drained
 	programs []byte
 	links    links
 	err      error // the first error; it sticks
@@ -56,15 +57,6 @@ func NewBuilder(f *os.File, o Options) (*Builder, error) {
 		f: f, o: o, size: segmentSize(o.Codec), queue: NewQueue(NewEncoders(o.Codec, o.Jobs)), pos: packfile.MagicSize,
 		cur: &gathered{}, links: newLinks(),
 	}, nil
-}
-
-// NewEncoders makes as many encoders as jobs asks for (0 is one a core), or fewer where they would take much memory.
-func NewEncoders(spec codec.Spec, jobs int) []*Encoder {
-	list := make([]*Encoder, jobsFor(spec, jobs))
-	for i := range list {
-		list[i] = NewEncoder(spec)
-	}
-	return list
 }
 
 // Add adds an entry. data holds the size bytes of a regular file and is nil for other types; e.Content is ignored.
@@ -110,7 +102,7 @@ func (b *Builder) addFile(e fstree.Entry, data io.Reader, size int64) error {
 		b.flush()
 	}
 	if b.cur.data == nil {
-		b.cur.data = make([]byte, 0, b.size)
+		b.cur.data = b.spare.data.get(b.size)
 	}
 	old := len(b.cur.data)
 	content := b.cur.data[old : old+int(size)]
@@ -154,19 +146,22 @@ func (b *Builder) flush() {
 		b.links.resolve(&g.files[i])
 	}
 	seg := Segment{First: g.first, Count: g.count, Names: hashNames(g.files)}
-	out := bytes.NewBuffer(make([]byte, 0, len(g.data)/2))
 	b.queue.Add(Job{
 		Run: func(e *Encoder) error {
 			unpacked := &counter{}
-			err := e.Compress(out, func(w io.Writer) error { return g.write(io.MultiWriter(unpacked, w)) })
-			seg.Unpacked, g.data = uint64(unpacked.n), nil
+			g.packed = bytes.NewBuffer(b.spare.packed.get(b.size + b.size>>6)) // noise grows a little
+			err := e.Compress(g.packed, func(w io.Writer) error { return g.write(io.MultiWriter(unpacked, w)) })
+			seg.Unpacked = uint64(unpacked.n)
+			b.spare.data.put(g.data)
 			return err
 		},
 		Done: func() error {
-			seg.Offset, seg.Size, seg.crc = uint64(b.pos), uint64(out.Len()), crc32.Checksum(out.Bytes(), castagnoli)
+			out := g.packed.Bytes()
+			seg.Offset, seg.Size, seg.crc = uint64(b.pos), uint64(len(out)), crc32.Checksum(out, castagnoli)
 			b.segments = append(b.segments, seg)
-			_, err := b.f.WriteAt(out.Bytes(), b.pos)
-			b.pos += int64(out.Len())
+			_, err := b.f.WriteAt(out, b.pos)
+			b.pos += int64(len(out))
+			b.spare.packed.put(out)
 			return err
 		},
 	})
@@ -187,7 +182,8 @@ func (c *counter) Write(p []byte) (int, error) {
 // addLarge streams a file into a segment of its own, so that it takes no memory.
 func (b *Builder) addLarge(e fstree.Entry, c Content, data io.Reader, size int64) error {
 	b.flush()
-	head := make([]byte, b.size)
+	head := b.spare.data.get(b.size)[:b.size]
+	defer b.spare.data.put(head)
 	if _, err := io.ReadFull(data, head); err != nil {
 		return unexpected(err)
 	}
@@ -206,9 +202,6 @@ func (b *Builder) addLarge(e fstree.Entry, c Content, data io.Reader, size int64
 	}
 	if b.o.Codec.Name == "gzip" {
 		return b.appendChunks(seg, write)
-	}
-	if err := b.queue.Drain(); err != nil {
-		return err
 	}
 	return b.appendSegment(seg, write)
 }
@@ -248,23 +241,23 @@ func (b *Builder) appendChunks(seg Segment, write func(io.Writer) error) error {
 	return chunks.Close()
 }
 
-// appendSegment compresses a segment straight into the pack. The queue must be idle.
+// appendSegment compresses a segment straight into the pack, and waits until it is there.
 func (b *Builder) appendSegment(seg Segment, write func(io.Writer) error) error {
-	packed, unpacked := &counter{}, &counter{}
-	out := bufio.NewWriterSize(io.NewOffsetWriter(b.f, b.pos), 256<<10)
-	err := NewEncoder(b.o.Codec).Compress(io.MultiWriter(out, packed), func(w io.Writer) error {
-		return write(io.MultiWriter(w, unpacked))
-	})
-	if err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	seg.Offset, seg.Size, seg.Unpacked, seg.crc = uint64(b.pos), uint64(packed.n), uint64(unpacked.n), packed.crc
-	b.pos += packed.n
-	b.segments = append(b.segments, seg)
-	return nil
+	b.queue.Add(Job{InTurn: true, Run: func(e *Encoder) error {
+		packed, unpacked := &counter{}, &counter{}
+		out := bufio.NewWriterSize(io.NewOffsetWriter(b.f, b.pos), 256<<10)
+		err := e.Compress(io.MultiWriter(out, packed), func(w io.Writer) error {
+			return write(io.MultiWriter(w, unpacked))
+		})
+		if err != nil {
+			return err
+		}
+		seg.Offset, seg.Size, seg.Unpacked, seg.crc = uint64(b.pos), uint64(packed.n), uint64(unpacked.n), packed.crc
+		b.pos += packed.n
+		b.segments = append(b.segments, seg)
+		return out.Flush()
+	}})
+	return b.queue.Drain()
 }
 
 // Entries is the number of entries so far.
@@ -274,12 +267,13 @@ func (b *Builder) Entries() int64 { return b.count }
 func (b *Builder) Close() error {
 	if b.err == nil {
 		b.flush()
-	}
-	if err := b.queue.Close(); b.err == nil {
-		b.err = err
+		b.err = b.queue.Drain()
 	}
 	if b.err == nil {
 		b.err = b.addLateLinks()
+	}
+	if err := b.queue.Close(); b.err == nil {
+		b.err = err
 	}
 	if b.err == nil {
 		b.err = b.writeIndex()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/deflate"
+	"github.com/fledge-build/fledge/internal/zstdblock"
 )
 
 // Uncompressed bytes of file data that a segment gathers, by compressor. A smaller segment is less to compress again
@@ -22,15 +23,27 @@ import (
 const (
 	smallSegment = 1 << 20
 	largeSegment = 4 << 20
+	hugeSegment  = 8 << 20 // of our own zstd encoder
 )
+
+// windowLog is that of all zstd frames: 4 MiB, which the kernel allocates to read them.
+const windowLog = 22
 
 // segmentSize is the size of the segments made with spec.
 func segmentSize(spec codec.Spec) int {
-	switch spec.Name {
-	case "zstd", "lz4":
+	switch {
+	case ownZstd(spec):
+		return hugeSegment
+	case spec.Name == "zstd", spec.Name == "lz4":
 		return largeSegment
 	}
 	return smallSegment
+}
+
+// ownZstd tells whether Fledge's own zstd encoder serves spec. It is by far the smaller from level 10 on; it has no
+// streams below.
+func ownZstd(spec codec.Spec) bool {
+	return spec.Name == "zstd" && spec.Level >= zstdblock.MinStreamLevel
 }
 
 // LZ4Magic begins a stream of lz4 blocks in the legacy format, the only one that the kernel reads (lz4_Frame_format.md,
@@ -40,19 +53,23 @@ const LZ4Magic = "\x02\x21\x4c\x18"
 // lz4Block is how much a block of the legacy format holds, in bytes; the format allows 8 MiB.
 const lz4Block = largeSegment
 
-// memoryBudget bounds, in bytes, what all encoders at work and their segments may take, so that a tool stays below 300 MB
-// on machines with many cores too.
+// memoryBudget bounds, in bytes, what all encoders at work and their segments may take, so that a tool stays below
+// 128 MB on two cores and 300 MB on machines with many.
 const memoryBudget = 160 << 20
 
-// jobsFor is how many segments to compress at once when want are asked for; 0 is one a core.
-func jobsFor(spec codec.Spec, want int) int {
-	if want <= 0 {
-		want = runtime.GOMAXPROCS(0)
+// ownThreads is how many goroutines each of our own zstd encoders is to have at least; three can be kept busy.
+const ownThreads = 2
+
+// plan is how many segments to compress at once, and with how many goroutines each, when jobs goroutines are asked
+// for; 0 is one a core.
+func plan(spec codec.Spec, jobs int) (encoders, threads int) {
+	if jobs <= 0 {
+		jobs = runtime.GOMAXPROCS(0)
 	}
-	each := 4 << 20
+	each, share := 4<<20, 1
 	switch {
-	case spec.Name == "zstd" && spec.Level >= 10:
-		each = 64 << 20
+	case ownZstd(spec):
+		each, share = 44<<20, ownThreads
 	case spec.Name == "zstd":
 		each = 24 << 20
 	case spec.Name == "xz":
@@ -60,15 +77,20 @@ func jobsFor(spec codec.Spec, want int) int {
 	case spec.Name == "gzip":
 		each = 8 << 20
 	}
-	return max(1, min(want, memoryBudget/(each+3*segmentSize(spec))))
+	encoders = max(1, min(jobs/share, memoryBudget/(each+3*segmentSize(spec))))
+	return encoders, (jobs + encoders - 1) / encoders
 }
 
 // Encoder compresses segments, one after the other. It is not safe for concurrent use. What it puts out depends on its
 // Spec and the data alone.
 type Encoder struct {
-	spec codec.Spec
-	gzip *deflate.Encoder
-	zstd *zstd.Encoder
+	spec    codec.Spec
+	threads int // of our own zstd encoder
+	gzip    *deflate.Encoder
+	zstd    interface { // either of two encoders
+		io.WriteCloser
+		Reset(io.Writer)
+	}
 }
 
 // DefaultLevel is the level of an initramfs where none is asked for: gzip 6 is smaller than pigz -9 in about a fifth of its
@@ -77,8 +99,16 @@ func DefaultLevel(compressor string) int {
 	return map[string]int{"gzip": 6, "zstd": 15}[compressor]
 }
 
-// NewEncoder makes an encoder.
-func NewEncoder(spec codec.Spec) *Encoder { return &Encoder{spec: spec} }
+// NewEncoders makes as many encoders as keep jobs goroutines busy (0 is one a core), or fewer where they would take
+// much memory.
+func NewEncoders(spec codec.Spec, jobs int) []*Encoder {
+	n, threads := plan(spec, jobs)
+	list := make([]*Encoder, n)
+	for i := range list {
+		list[i] = &Encoder{spec: spec, threads: threads}
+	}
+	return list
+}
 
 // Compress writes the compressed form of what write puts out to w.
 func (e *Encoder) Compress(w io.Writer, write func(io.Writer) error) error {
@@ -102,13 +132,9 @@ func (e *Encoder) writer(w io.Writer) (io.WriteCloser, error) {
 		return deflate.NewGzipWriter(w, z), nil
 	case "zstd":
 		if e.zstd == nil {
-			z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(e.spec.Level)),
-				zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(largeSegment), zstd.WithLowerEncoderMem(true))
-			if err != nil {
+			if err := e.newZstd(); err != nil {
 				return nil, err
 			}
-			e.zstd = z
-			return z, nil
 		}
 		e.zstd.Reset(w)
 		return e.zstd, nil
@@ -127,6 +153,16 @@ func (e *Encoder) deflate() (z *deflate.Encoder, err error) {
 		e.gzip, err = deflate.NewEncoder(e.spec.Level, deflate.MaxChunk)
 	}
 	return e.gzip, err
+}
+
+func (e *Encoder) newZstd() (err error) {
+	if ownZstd(e.spec) {
+		e.zstd, err = zstdblock.NewWriter(e.spec.Level, windowLog, e.threads)
+		return err
+	}
+	e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(e.spec.Level)),
+		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<windowLog), zstd.WithLowerEncoderMem(true))
+	return err
 }
 
 type nopCloser struct{ io.Writer }
@@ -179,7 +215,7 @@ func decompress(spec codec.Spec, r io.Reader) (io.ReadCloser, error) {
 		return gzip.NewReader(r)
 	case "zstd":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(largeSegment))
+			zstd.WithDecoderMaxWindow(1<<windowLog))
 		if err != nil {
 			return nil, err
 		}

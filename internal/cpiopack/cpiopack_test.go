@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,12 +22,11 @@ import (
 	"github.com/fledge-build/fledge/internal/packfile"
 )
 
-func spec(t testing.TB, name string) codec.Spec {
+// spec reads a compressor and its level, if any.
+func spec(t testing.TB, setting string) codec.Spec {
 	t.Helper()
-	level := 0
-	if name == "zstd" {
-		level = 3
-	}
+	name, number, _ := strings.Cut(setting, " ")
+	level, _ := strconv.Atoi(number)
 	s, err := codec.ParseSpec(name, level)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func spec(t testing.TB, name string) codec.Spec {
 	return s
 }
 
-var codecs = []string{"gzip", "zstd", "xz", "lz4", "none"}
+var codecs = []string{"gzip", "zstd 3", "zstd 15", "xz", "lz4", "none"} // zstd has two encoders
 
 // item is an entry and its data.
 type item struct {
@@ -235,6 +236,52 @@ func TestBuilderErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(closed, err) {
 			t.Errorf("%s: %v, then %v; want %q", c.e.Path, err, closed, c.want)
 		}
+	}
+}
+
+// TestPlan checks how jobs are divided: our own zstd encoder works on several cores by itself.
+func TestPlan(t *testing.T) {
+	for _, c := range []struct {
+		setting                 string
+		jobs, encoders, threads int
+	}{
+		{"gzip", 1, 1, 1}, {"gzip", 4, 4, 1}, {"zstd 9", 2, 2, 1},
+		{"zstd 10", 1, 1, 1}, {"zstd 10", 2, 1, 2}, {"zstd 15", 3, 1, 3}, {"zstd 15", 4, 2, 2}, {"zstd 22", 9, 2, 5},
+	} {
+		if encoders, threads := plan(spec(t, c.setting), c.jobs); encoders != c.encoders || threads != c.threads {
+			t.Errorf("%s, %d jobs: %d encoders of %d threads, want %d of %d",
+				c.setting, c.jobs, encoders, threads, c.encoders, c.threads)
+		}
+	}
+}
+
+// TestMemory checks that what is allocated in all, garbage included, grows with neither the files nor their number.
+func TestMemory(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b, err := NewBuilder(f, Options{Codec: spec(t, "zstd 15"), Jobs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		if err := b.Add(regular(fmt.Sprint(i), "").Entry, endless{}, 5<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Add(regular("large", "").Entry, endless{}, 40<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if all := (after.TotalAlloc - before.TotalAlloc) >> 20; all > 100 {
+		t.Errorf("%d MiB were allocated", all)
 	}
 }
 

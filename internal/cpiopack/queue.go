@@ -5,8 +5,10 @@ import "sync"
 // Job is a piece of output in the making. Run works on any goroutine and with one of the encoders; Done gets the results
 // one by one, in the order of the jobs.
 type Job struct {
-	Run  func(e *Encoder) error
+	Run  func(e *Encoder) error // may be nil, as Done
 	Done func() error
+	// InTurn has Run wait until the jobs before are done: it writes straight to where Done of others does.
+	InTurn bool
 }
 
 // Queue runs jobs on several goroutines, and their Done on one, in the order in which they were added. The first error
@@ -22,23 +24,28 @@ type Queue struct {
 
 type queued struct {
 	Job
+	turn    chan struct{} // closed when all before are done
 	ready   chan error
 	drained chan struct{} // of a job of Drain
 }
 
 // NewQueue starts a queue with an encoder for each goroutine. Close must be called.
 func NewQueue(encoders []*Encoder) *Queue {
-	// Twice as many jobs as encoders keep these busy while a slow one holds up the order.
+	// Jobs that wait keep the encoders busy while a slow one holds up the order. One encoder alone needs no more than the
+	// job in Add.
 	n := 2 * len(encoders)
-	q := &Queue{work: make(chan *queued, n), order: make(chan *queued, n), end: make(chan struct{})}
+	q := &Queue{work: make(chan *queued, n-2), order: make(chan *queued, n), end: make(chan struct{})}
 	for _, e := range encoders {
 		go func() {
 			for j := range q.work {
-				if q.Err() != nil {
-					j.ready <- nil
-					continue
+				if j.InTurn {
+					<-j.turn
 				}
-				j.ready <- j.Run(e)
+				var err error
+				if j.Run != nil && q.Err() == nil {
+					err = j.Run(e)
+				}
+				j.ready <- err
 			}
 		}()
 	}
@@ -49,8 +56,9 @@ func NewQueue(encoders []*Encoder) *Queue {
 				close(j.drained)
 				continue
 			}
+			close(j.turn)
 			err := <-j.ready
-			if err == nil && q.Err() == nil {
+			if err == nil && j.Done != nil && q.Err() == nil {
 				err = j.Done()
 			}
 			q.fail(err)
@@ -59,9 +67,9 @@ func NewQueue(encoders []*Encoder) *Queue {
 	return q
 }
 
-// Add adds a job; it waits while twice as many as there are encoders are ahead.
+// Add adds a job; it waits while many are ahead.
 func (q *Queue) Add(j Job) {
-	item := &queued{Job: j, ready: make(chan error, 1)}
+	item := &queued{Job: j, turn: make(chan struct{}), ready: make(chan error, 1)}
 	q.order <- item
 	q.work <- item
 }

@@ -185,25 +185,19 @@ func (l *linker) addSegments(queue *cpiopack.Queue, layer int, pack *cpiopack.Re
 		case !alive:
 		case sum == seg.Names:
 			l.stats.Copied++
-			l.inOrder(queue, pack.Codec(), func(w io.Writer) error { return pack.Copy(w, index) })
+			queue.Add(cpiopack.Job{Done: func() error {
+				return l.out.segment(pack.Codec(), func(w io.Writer) error { return pack.Copy(w, index) })
+			}})
 		case seg.Unpacked <= maxBuffered:
 			l.stats.Rewritten++
 			l.compress(queue, rename)
 		default: // a large file: no faster, but without taking memory
 			l.stats.Rewritten++
-			l.inOrder(queue, l.o.Codec, func(w io.Writer) error {
-				return cpiopack.NewEncoder(l.o.Codec).Compress(w, rename)
-			})
+			queue.Add(cpiopack.Job{InTurn: true, Run: func(e *cpiopack.Encoder) error {
+				return l.out.segment(l.o.Codec, func(w io.Writer) error { return e.Compress(w, rename) })
+			}})
 		}
 	}
-}
-
-// inOrder adds a segment that is written when its turn comes.
-func (l *linker) inOrder(queue *cpiopack.Queue, spec codec.Spec, write func(io.Writer) error) {
-	queue.Add(cpiopack.Job{
-		Run:  func(*cpiopack.Encoder) error { return nil },
-		Done: func() error { return l.out.segment(spec, write) },
-	})
 }
 
 // output is the initramfs as it is written.

@@ -82,6 +82,28 @@ func BenchmarkLevel(b *testing.B) {
 	}
 }
 
+// BenchmarkStream measures segments of an initramfs.
+func BenchmarkStream(b *testing.B) {
+	data := corpus(b)
+	for level := MinStreamLevel; level <= MaxLevel; level++ {
+		b.Run(fmt.Sprint(level), func(b *testing.B) {
+			z, err := NewWriter(level, 22, 2)
+			if err != nil {
+				b.Fatal(err)
+			}
+			measure(b, data, 8<<20, func(dst, src []byte) []byte {
+				out := bytes.NewBuffer(dst)
+				z.Reset(out)
+				z.Write(src)
+				if err := z.Close(); err != nil {
+					b.Fatal(err)
+				}
+				return out.Bytes()
+			})
+		})
+	}
+}
+
 func BenchmarkKlauspost(b *testing.B) {
 	data := corpus(b)
 	for level := zstd.SpeedFastest; level <= zstd.SpeedBestCompression; level++ {

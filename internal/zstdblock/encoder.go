@@ -1,6 +1,6 @@
-// Package zstdblock compresses independent blocks into Zstandard frames (RFC 8878), as squashfs stores them: the whole
-// input is in memory, at most 1 MiB, and becomes one single-segment frame with its content size, no checksum and no
-// dictionary.
+// Package zstdblock compresses into Zstandard frames (RFC 8878). Encoder makes them of independent blocks, as squashfs
+// stores them: the whole input is in memory, at most 1 MiB, and becomes one single-segment frame with its content size, no
+// checksum and no dictionary. Writer makes them of streams, for the segments of an initramfs.
 package zstdblock
 
 import (
@@ -15,6 +15,7 @@ const (
 	// MaxBlockSize is the largest maxBlockSize, in bytes.
 	MaxBlockSize = 1 << 20
 
+	frameMagic   = 0xfd2fb528
 	maxZstdBlock = 128 << 10 // Block_Maximum_Size, RFC 8878 section 3.1.1.2.4
 )
 
@@ -49,15 +50,19 @@ func NewEncoder(level, maxBlockSize int) (*Encoder, error) {
 	if maxBlockSize < 1 || maxBlockSize > MaxBlockSize {
 		return nil, fmt.Errorf("zstd block size %d: want 1 to %d bytes", maxBlockSize, MaxBlockSize)
 	}
+	return newEncoder(newParser(level, maxBlockSize), maxBlockSize), nil
+}
+
+func newEncoder(p parser, maxBlockSize int) *Encoder {
 	zblock := min(maxBlockSize, maxZstdBlock)
 	e := &Encoder{
 		max:    maxBlockSize,
-		parser: newParser(level, maxBlockSize),
+		parser: p,
 		lits:   make([]byte, zblock+64),
 		buf:    make([]byte, 4*zblock+1024),
 	}
 	e.seq.init(zblock/minMatch + 1)
-	return e, nil
+	return e
 }
 
 // Encode appends src to dst as one frame and returns the extended slice. The bytes depend on src, the level and
@@ -73,23 +78,28 @@ func (e *Encoder) Encode(dst, src []byte) []byte {
 func (e *Encoder) frame(dst, src []byte) []byte {
 	dst = appendFrameHeader(dst, len(src))
 	if len(src) == 0 {
-		return append(dst, 1, 0, 0) // one last raw block of no bytes
+		return appendBlockHeader(dst, blockRaw, 0, true)
 	}
-	e.reps = [3]uint32{1, 4, 8}
-	e.lit.reset()
-	e.seq.reset()
+	e.reset()
 	e.parser.begin(src)
 	for lo := 0; lo < len(src); {
 		hi := e.parser.split(lo, min(lo+maxZstdBlock, len(src)))
-		dst = e.block(dst, src, lo, hi)
+		dst = e.block(dst, src, lo, hi, hi == len(src))
 		lo = hi
 	}
 	return dst
 }
 
+// reset forgets what the decoder knows.
+func (e *Encoder) reset() {
+	e.reps = [3]uint32{1, 4, 8}
+	e.lit.reset()
+	e.seq.reset()
+}
+
 func appendFrameHeader(dst []byte, size int) []byte {
 	const single = 1 << 5
-	dst = binary.LittleEndian.AppendUint32(dst, 0xfd2fb528)
+	dst = binary.LittleEndian.AppendUint32(dst, frameMagic)
 	switch {
 	case size < 256:
 		return append(dst, single, byte(size))
@@ -114,9 +124,8 @@ func appendBlockHeader(dst []byte, kind, size int, last bool) []byte {
 	return append(dst, byte(v), byte(v>>8), byte(v>>16))
 }
 
-// block appends the zstd block for src[lo:hi].
-func (e *Encoder) block(dst, src []byte, lo, hi int) []byte {
-	last := hi == len(src)
+// block appends the zstd block for src[lo:hi], which may be the last of the frame.
+func (e *Encoder) block(dst, src []byte, lo, hi int, last bool) []byte {
 	if isRun(src[lo:hi]) {
 		return append(appendBlockHeader(dst, blockRLE, hi-lo, last), src[lo])
 	}

@@ -57,5 +57,7 @@ func newParser(level, maxBlock int) parser {
 		l := &lazyLevels[level]
 		return newLazyParser(4, l.log, l.depth, l.ahead, l.nice, maxBlock)
 	}
-	return newOptimalParser(optimalLevels[level-len(lazyLevels)], maxBlock)
+	p := newOptimalParser(optimalLevels[level-len(lazyLevels)], maxBlock)
+	p.scan.ownSearch(maxBlock)
+	return p
 }

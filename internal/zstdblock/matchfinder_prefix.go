@@ -17,13 +17,18 @@ type prefixFinder struct {
 	base   uint32 // added to positions, so that entries of earlier frames are too small
 	size   uint32
 	hops   int
-	near   [][]uint32 // by step: distance of the nearest place, 0 for none
-	chain  []uint32   // near of the longest step for the whole frame
-	list   []candidate
-	start  []uint32 // list[start[i]:start[i+1]] belongs to position first+i
-	first  int
-	n      uint32
-	skip   int // positions before it lie in a match of nice or more
+	chain  []uint32 // distances of the longest step for the whole buffer; none without hops
+}
+
+// distances hold the distance of the nearest place for each position of a zstd block, by step; 0 for none. The
+// longest step has the finder's chain instead, where there is one.
+type distances [][]uint32
+
+// found are the candidates of the positions of a zstd block.
+type found struct {
+	list  []candidate
+	start []uint32 // list[start[i]:start[i+1]] belongs to position first+i
+	first int
 }
 
 const (
@@ -31,6 +36,7 @@ const (
 	// perPosition bounds the candidates of a zstd block on average; real data has two to four.
 	perPosition = 8
 	posMask     = 1<<posBits - 1
+	maxSteps    = 8  // of a ladder
 	padding     = 64 // zero bytes behind the input that loads may touch
 
 	prime1 = 0x9e3779b185ebca87
@@ -54,20 +60,31 @@ type searchParams struct {
 
 func newPrefixFinder(s searchParams, maxBlock int) *prefixFinder {
 	f := &prefixFinder{nice: s.nice, hops: s.hops, steps: s.steps, base: 1}
-	n := min(maxBlock, maxZstdBlock)
 	for _, log := range s.logs {
 		log = tableLog(log, maxBlock)
 		f.shift = append(f.shift, 64-log)
 		f.tables = append(f.tables, make([]uint32, 1<<log))
-		f.near = append(f.near, make([]uint32, n))
 	}
-	f.chain = f.near[len(f.near)-1]
 	if s.hops > 0 {
 		f.chain = make([]uint32, maxBlock)
 	}
-	f.list = make([]candidate, n*perPosition+len(s.steps)+s.hops)
-	f.start = make([]uint32, n+1)
 	return f
+}
+
+// newDistances makes room for a zstd block of n bytes.
+func (f *prefixFinder) newDistances(n int) distances {
+	d := make(distances, len(f.steps))
+	for k := range d {
+		if k+1 < len(d) || f.hops == 0 {
+			d[k] = make([]uint32, n)
+		}
+	}
+	return d
+}
+
+// newFound makes room for a zstd block of n bytes, with each candidates a position on average.
+func (f *prefixFinder) newFound(n, each int) *found {
+	return &found{list: make([]candidate, n*each+len(f.steps)+f.hops), start: make([]uint32, n+1)}
 }
 
 // tableLog fits the size of a table that is meant for blocks of 128 KiB to another block size: up to four times as
@@ -81,7 +98,6 @@ func tableLog(log uint, maxBlock int) uint {
 }
 
 func (f *prefixFinder) begin(n int) {
-	f.skip = 0
 	f.base += f.size
 	f.size = uint32(n)
 	if f.base+f.size > posMask {
@@ -92,20 +108,43 @@ func (f *prefixFinder) begin(n int) {
 	}
 }
 
-// find lists the candidates of buf[lo:hi]; buf ends with padding that is not input.
-func (f *prefixFinder) find(buf []byte, lo, hi int) {
-	if f.hops > 0 {
-		f.near[len(f.near)-1] = f.chain[lo:hi]
+// slide forgets the first n bytes of the buffer, which are those that begin was called for.
+func (f *prefixFinder) slide(n int) {
+	copy(f.chain, f.chain[min(n, len(f.chain)):])
+	f.base += uint32(n)
+	if f.base+f.size <= posMask {
+		return
 	}
-	for k, l := range f.steps {
-		out := f.near[k][:hi-lo]
-		if l <= 8 {
-			nearest(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), 64-8*uint(l), f.shift[k])
-		} else {
-			nearestLong(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), l-8, f.shift[k])
+	drop := f.base - 1
+	for _, t := range f.tables {
+		for i, e := range t {
+			if e&posMask > drop {
+				t[i] = e - drop
+			} else {
+				t[i] = 0
+			}
 		}
 	}
-	f.collect(buf, lo, hi)
+	f.base = 1
+}
+
+// row is where the distances of step k for lo to hi are.
+func (f *prefixFinder) row(d distances, k, lo, hi int) []uint32 {
+	if k+1 == len(f.steps) && f.hops > 0 {
+		return f.chain[lo:hi]
+	}
+	return d[k][:hi-lo]
+}
+
+// look sets the distances of step k for buf[lo:hi]; buf goes on behind hi for at least padding bytes, of zeros where
+// the input ends.
+func (f *prefixFinder) look(d distances, k int, buf []byte, lo, hi int) {
+	out := f.row(d, k, lo, hi)
+	if l := f.steps[k]; l <= 8 {
+		nearest(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), 64-8*uint(l), f.shift[k])
+	} else {
+		nearestLong(out, f.tables[k], buf[lo:], f.base+uint32(lo), uint32(lo), l-8, f.shift[k])
+	}
 }
 
 // nearest sets out to the distances of the last places with the same low 64-drop bits.
@@ -141,56 +180,63 @@ func nearestLong(out, table []uint32, buf []byte, base, lo uint32, more int, shi
 	}
 }
 
-// collect turns the nearest places into candidates of growing length.
-func (f *prefixFinder) collect(buf []byte, lo, hi int) {
-	f.first = lo
+// collect turns the nearest places into candidates of growing length. Places before buf are passed over: it may have
+// slid since they were found.
+func (f *prefixFinder) collect(out *found, d distances, buf []byte, lo, hi int) {
+	out.first = lo
 	n := uint32(0)
-	start := f.start[:hi-lo+1]
+	start := out.start[:hi-lo+1]
 	deep := uint32(f.steps[len(f.steps)-1])
 	if f.hops == 0 {
 		deep = infinite
 	}
-	full := len(f.list) - len(f.steps) - f.hops
+	full := len(out.list) - len(f.steps) - f.hops
+	var rows [maxSteps][]uint32
+	for k := range f.steps {
+		rows[k] = f.row(d, k, lo, hi)
+	}
+	skip := lo // positions before it lie in a match of nice or more
 	for x := 0; x < hi-lo; x++ {
 		i := lo + x
 		start[x] = n
-		if i < f.skip || int(n) >= full {
+		if i < skip || int(n) >= full {
 			continue
 		}
 		best := uint32(2)
 		for k, l := range f.steps {
-			d := f.near[k][x]
+			d := rows[k][x]
 			if d == 0 {
 				if l > 4 {
 					break // a longer prefix has no place either, but for what the tables forgot
 				}
 				continue
 			}
-			if best >= uint32(l) {
+			if best >= uint32(l) || int(d) > i {
 				continue
 			}
 			if m := uint32(matchLen(buf, i-int(d), i, hi)); m > best {
 				best = m
-				f.list[n] = candidate{m, d}
+				out.list[n] = candidate{m, d}
 				n++
 			}
 		}
 		if best >= deep && best < uint32(f.nice) {
-			best, n = f.follow(buf, i, hi, best, n)
+			best, n = f.follow(out.list, buf, i, hi, best, n)
 		}
 		if best >= uint32(f.nice) {
-			f.skip = i + int(best)
+			skip = i + int(best)
 		}
 	}
 	start[hi-lo] = n
 }
 
-// follow tries earlier places of the longest prefix at i for matches longer than best.
-func (f *prefixFinder) follow(buf []byte, i, hi int, best, n uint32) (uint32, uint32) {
+// follow tries earlier places of the longest prefix at i for matches longer than best, and appends them to list, which
+// has n.
+func (f *prefixFinder) follow(list []candidate, buf []byte, i, hi int, best, n uint32) (uint32, uint32) {
 	j := i
 	for range f.hops {
 		d := int(f.chain[j])
-		if d == 0 {
+		if d == 0 || d > j {
 			break
 		}
 		j -= d
@@ -199,7 +245,7 @@ func (f *prefixFinder) follow(buf []byte, i, hi int, best, n uint32) (uint32, ui
 		}
 		if m := uint32(matchLen(buf, j, i, hi)); m > best {
 			best = m
-			f.list[n] = candidate{m, uint32(i - j)}
+			list[n] = candidate{m, uint32(i - j)}
 			n++
 		}
 	}
@@ -207,7 +253,7 @@ func (f *prefixFinder) follow(buf []byte, i, hi int, best, n uint32) (uint32, ui
 }
 
 // at returns the candidates of position i, longer ones later.
-func (f *prefixFinder) at(i int) []candidate {
+func (f *found) at(i int) []candidate {
 	i -= f.first
 	return f.list[f.start[i]:f.start[i+1]]
 }

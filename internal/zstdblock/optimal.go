@@ -77,7 +77,7 @@ func (p *optimalParser) cheapest(lo, hi int, reps [3]uint32) [3]uint32 {
 	pr := &p.prices
 	nodes := p.nodes
 	buf := p.scan.buf
-	starts, list, first := p.scan.finder.start, p.scan.finder.list, p.scan.finder.first
+	starts, list, first := p.scan.found.start, p.scan.found.list, p.scan.found.first
 	start := lo
 	nodes[0] = node{reps: reps}
 	last := 0 // furthest node reached

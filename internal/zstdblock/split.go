@@ -10,8 +10,10 @@ const (
 // scanner prepares the optimal parse: it finds candidates for a whole zstd block, chooses among them quickly,
 // and decides from that choice where to divide the block and with which statistics to start.
 type scanner struct {
-	buf      []byte // the frame's content and padding
+	buf      []byte // the frame's content and padding; of a stream a part of it
 	finder   *prefixFinder
+	near     distances // of the zstd block at hand, as found
+	found    *found
 	chunk    [maxChunks]stats
 	chunkEnd [maxChunks]int // where it ends in buf
 	cost     [maxChunks]int64
@@ -28,6 +30,12 @@ func newScanner(s searchParams, maxBlock int) scanner {
 	}
 }
 
+// ownSearch makes room for the results of the finder, for a scanner that is to search by itself.
+func (g *scanner) ownSearch(maxBlock int) {
+	n := min(maxBlock, maxZstdBlock)
+	g.near, g.found = g.finder.newDistances(n), g.finder.newFound(n, perPosition)
+}
+
 func (g *scanner) begin(src []byte) {
 	var zero [padding]byte
 	g.buf = append(append(g.buf[:0], src...), zero[:]...)
@@ -38,12 +46,20 @@ func (g *scanner) begin(src []byte) {
 // split returns the end of the next part of buf[lo:hi], where lo is that of the last one.
 func (g *scanner) split(lo, hi int) int {
 	if g.next == g.chunks {
-		g.finder.find(g.buf, lo, hi)
-		g.merge(g.choose(lo, hi))
-		g.next = 0
+		for k := range g.near {
+			g.finder.look(g.near, k, g.buf, lo, hi)
+		}
+		g.finder.collect(g.found, g.near, g.buf, lo, hi)
+		g.divide(lo, hi)
 	}
 	g.next++
 	return g.chunkEnd[g.next-1]
+}
+
+// divide chooses among the candidates found for buf[lo:hi] where to divide it.
+func (g *scanner) divide(lo, hi int) {
+	g.merge(g.choose(lo, hi))
+	g.next = 0
 }
 
 // stats returns the statistics of the part that split returned last.
@@ -115,7 +131,7 @@ func (g *scanner) best(i, hi int, rep [2]int) pick {
 			}
 		}
 	}
-	for _, c := range g.finder.at(i) {
+	for _, c := range g.found.at(i) {
 		if s := int(c.len)*7 - bits.Len32(c.off) - 11; s > b.score {
 			b.ml, b.off, b.score = int(c.len), int(c.off), s
 		}
