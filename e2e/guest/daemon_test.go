@@ -49,9 +49,11 @@ func TestDaemon(t *testing.T) {
 			t.Errorf("%s: buildkitd made %s, the guest %s", name, o.result.Payload.Digest, want.result.Payload.Digest)
 		}
 	}
-	failing := solve{input: solvetest.Disk(t, solvetest.Busybox(t), solvetest.Case{Dockerfile: "FROM base:1\nRUN echo said; exit 7\n"})}
+	failing := solve{input: solvetest.Disk(t, solvetest.Busybox(t),
+		solvetest.Case{Dockerfile: "FROM base:1\nRUN echo said; exit 7\n"})}
 	o := k.host(t, failing, "-addr", "unix://"+d.socket)
-	if f := o.result.Failure; f == nil || f.Kind != wire.FailRun || f.ExitCode != 7 || !strings.Contains(f.String(), "said") {
+	if f := o.result.Failure; f == nil || f.Kind != wire.FailRun || f.ExitCode != 7 ||
+		!strings.Contains(f.String(), "said") {
 		t.Errorf("got %v", f)
 	}
 	o = k.host(t, failing, "-addr", "unix:///nowhere")
@@ -88,7 +90,8 @@ func startDaemon(t *testing.T, runc string) daemon {
 	if err := os.Mkdir(root, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "-m", "sh", "-c", "mount --make-rprivate / && mount -t tmpfs tmpfs "+root+` && exec "$@"`, "sh",
+	script := "mount --make-rprivate / && mount -t tmpfs tmpfs " + root + ` && exec "$@"`
+	cmd := exec.Command("unshare", "-m", "sh", "-c", script, "sh",
 		filepath.Join(dir, "buildkitd"), "--root", root, "--addr", "unix://"+d.socket, "--addr", "tcp://"+d.address,
 		"--tlscacert", d.certs+"/ca.pem", "--tlscert", d.certs+"/cert.pem", "--tlskey", d.certs+"/key.pem",
 		"--oci-worker-binary", runc, "--containerd-worker=false", "--oci-worker-net", "host")

@@ -24,11 +24,14 @@ func TestFaults(t *testing.T) {
 		want             []string
 	}{
 		{name: "run", dockerfile: "FROM base:1\nRUN echo said; exit 7\n", kind: wire.FailRun,
-			want: []string{"Dockerfile:2: process ", "exit code: 7", ">   2 | RUN echo said", "[1/2] RUN echo said; exit 7 wrote last:\n    said"}},
-		{name: "out of memory", dockerfile: "FROM base:1\nRUN tail /dev/zero\n", solve: solve{memory: 448}, kind: wire.FailOOM,
-			want: []string{"Dockerfile:2:", "cannot allocate memory", "the build machine ran out of memory", "give the solve more memory"}},
+			want: []string{"Dockerfile:2: process ", "exit code: 7", ">   2 | RUN echo said",
+				"[1/2] RUN echo said; exit 7 wrote last:\n    said"}},
+		{name: "out of memory", dockerfile: "FROM base:1\nRUN tail /dev/zero\n", solve: solve{memory: 448},
+			kind: wire.FailOOM, want: []string{"Dockerfile:2:", "cannot allocate memory",
+				"the build machine ran out of memory", "give the solve more memory"}},
 		{name: "scratch full", dockerfile: "FROM base:1\nRUN dd if=/dev/zero of=/big bs=1M\n", solve: solve{memory: 448},
-			kind: wire.FailScratch, want: []string{"Dockerfile:2:", "the scratch space of the build machine", "No space left on device"}},
+			kind: wire.FailScratch, want: []string{"Dockerfile:2:", "the scratch space of the build machine",
+				"No space left on device"}},
 		{name: "scratch full in a copy", dockerfile: "FROM base:1\nRUN dd if=/dev/zero of=/big bs=1M count=200\n" +
 			"FROM base:1\nCOPY --from=0 /big /big2\n", solve: solve{memory: 448},
 			kind: wire.FailScratch, want: []string{"Dockerfile:4:", "the scratch space of the build machine"}},
@@ -82,7 +85,8 @@ func TestPanic(t *testing.T) {
 func overlay(t *testing.T, name, source string) string {
 	dir := t.TempDir()
 	file, list := filepath.Join(dir, "file.go"), filepath.Join(dir, "overlay.json")
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(toolrun.Repository(), name): file}})
+	replace := map[string]string{filepath.Join(toolrun.Repository(), name): file}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}

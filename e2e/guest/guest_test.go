@@ -3,6 +3,10 @@ package guest
 
 import (
 	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -65,10 +69,40 @@ func TestSameBytes(t *testing.T) {
 	compare("pci, less memory", k.boot(t, solve{input: input, secrets: secrets, machine: "pci", memory: 448}))
 	swap := broad
 	swap.Edit = func(j *wire.Job) { broad.Edit(j); j.Scratch = wire.ScratchSwap }
-	compare("swap", k.boot(t, solve{input: solvetest.Disk(t, solvetest.Busybox(t), swap), secrets: secrets, scratch: 2 << 30, memory: 384}))
+	input = solvetest.Disk(t, solvetest.Busybox(t), swap)
+	compare("swap", k.boot(t, solve{input: input, secrets: secrets, scratch: 2 << 30, memory: 384}))
 	if os.Getuid() == 0 {
 		compare("host", k.host(t, solve{input: input, secrets: secrets}))
 	} else {
 		t.Log("not compared with a solve on this machine, which needs root")
 	}
+}
+
+// TestNetwork has a step and an ADD fetch from a server on this machine, and an image from nowhere be refused still.
+func TestNetwork(t *testing.T) {
+	k := newKit(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "this is %s", r.URL.Path)
+	}))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "http://10.0.2.2:" + port // QEMU's name for this machine
+	allow := func(j *wire.Job) { j.Network = true }
+	s := solve{network: true, cmdline: "ip=10.0.2.15::10.0.2.2:255.255.255.0::::10.0.2.3"}
+	s.input = solvetest.Disk(t, solvetest.Busybox(t), solvetest.Case{Edit: allow,
+		Dockerfile: "FROM base:1\nADD " + address + "/added /added\n" +
+			"RUN wget -q -O /got " + address + "/got; cat /etc/resolv.conf /added /got; echo\n" +
+			"RUN --network=none ip -o link | wc -l\n"})
+	o := k.boot(t, s)
+	if o.result.Failure != nil {
+		t.Fatalf("%s\n%s", o.result.Failure, o.log())
+	}
+	if want := "nameserver 10.0.2.3\nthis is /addedthis is /got\n1\n"; o.log() != want {
+		t.Errorf("the steps wrote %q, want %q", o.log(), want)
+	}
+	s.input = solvetest.Disk(t, solvetest.Busybox(t), solvetest.Case{Edit: allow, Dockerfile: "FROM alpine\n"})
+	k.expect(t, s, wire.FailSource, "docker.io/library/alpine:latest")
 }

@@ -7,15 +7,16 @@
 //
 //	guest -input DISK -output DISK [-secrets DISK] (-embedded DIR | -addr ADDRESS [TLS options])
 //
-// The disks may be files. With -embedded it runs the BuildKit inside it, which needs root; with -addr it asks a buildkitd, as
-// buildctl does. Progress goes to standard output, one event a line. The result is on the output disk, a failed solve's
-// too; only if nothing could be written there the exit code is not 0.
+// The disks may be files. With -embedded it runs the BuildKit inside it, which needs root; with -addr it asks a
+// buildkitd, as buildctl does. Progress goes to standard output, one event a line. The result is on the output disk, a
+// failed solve's too; only if nothing could be written there the exit code is not 0.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,14 +29,15 @@ import (
 )
 
 func main() {
-	logrus.SetLevel(logrus.ErrorLevel) // BuildKit's remarks on its own set-up
+	logrus.SetOutput(io.Discard) // BuildKit's remarks on its own work; package buildkit listens to those that matter
 	var o job.Options
 	flag.StringVar(&o.Input, "input", "", "input disk")
 	flag.StringVar(&o.Output, "output", "", "output disk")
 	flag.StringVar(&o.Secrets, "secrets", "", "secrets disk, if the job has secrets")
 	flag.StringVar(&o.Embedded, "embedded", "", "run BuildKit inside this program, in this empty folder")
 	flag.StringVar(&o.Times, "times", "", "times of the first process of the build machine, JSON")
-	flag.StringVar(&o.Daemon.Address, "addr", "", "buildkitd: unix://, tcp://, docker-container://, podman-container:// or ssh://")
+	flag.StringVar(&o.Daemon.Address, "addr", "",
+		"buildkitd: unix://, tcp://, docker-container://, podman-container:// or ssh://")
 	flag.StringVar(&o.Daemon.ServerName, "tls-server-name", "", "name in the certificate of a buildkitd behind tcp://")
 	flag.StringVar(&o.Daemon.Dir, "tls-dir", "", "folder of ca.pem, cert.pem and key.pem for a buildkitd behind tcp://")
 	flag.Parse()

@@ -1,5 +1,5 @@
-// Package solvetest makes jobs for tests: a base image of the machine's busybox, and input disks. It also reads the images
-// that come out.
+// Package solvetest makes jobs for tests: a base image of the machine's busybox, and input disks. It also reads the
+// images that come out.
 package solvetest
 
 import (
@@ -77,7 +77,8 @@ func Busybox(t testing.TB) Base {
 	}
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, string(program))
 	for _, applet := range strings.Fields("sh cat ls id echo mkdir rm cp ln touch chmod chown grep stat env hostname " +
-		"mount sleep seq head sort find test true false pwd mknod dd wc tr sed cut date ip kill nc sha256sum tail unshare rev printf") {
+		"mount sleep seq head sort find test true false pwd mknod dd wc tr sed cut date ip kill nc sha256sum tail " +
+		"unshare rev printf wget") {
 		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, "")
 	}
 	add(tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Mode: 0o644}, passwd)

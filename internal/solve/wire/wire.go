@@ -7,8 +7,8 @@
 //	scratch disk  writable   swap space; only with ScratchSwap
 //	console hvc0             one Event a line
 //
-// The guest tells the disks apart by their content, never by their order. It powers off when it is done; a job that may use
-// the network needs the kernel parameter ip=ADDRESS::GATEWAY:MASK::::DNS, for there is no DHCP.
+// The guest tells the disks apart by their content, never by their order. It powers off when it is done; a job that
+// may use the network needs the kernel parameter ip=ADDRESS::GATEWAY:MASK::::DNS, for there is no DHCP.
 package wire
 
 import (

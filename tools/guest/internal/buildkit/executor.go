@@ -57,6 +57,7 @@ func (e *stepExecutor) Run(
 	started chan<- struct{},
 ) (_ resourcestypes.Recorder, err error) {
 	if started != nil {
+		// Who waits for it wants a second command in the container, which there is none of.
 		defer close(started)
 	}
 	if err := check(process.Meta); err != nil {
@@ -206,7 +207,9 @@ func makeCwd(rootfs, cwd string, uid, gid int) error {
 }
 
 // execute runs the command to its end, or until ctx is.
-func (e *stepExecutor) execute(ctx context.Context, spec *specs.Spec, group *cgroup, process executor.ProcessInfo) error {
+func (e *stepExecutor) execute(
+	ctx context.Context, spec *specs.Spec, group *cgroup, process executor.ProcessInfo,
+) error {
 	cmd := step.Command{Spec: spec, Cgroup: group.dir(), Stdout: process.Stdout, Stderr: process.Stderr}
 	if profile := spec.Linux.Seccomp; profile != nil {
 		prog, err := seccomp.Compile(profile)

@@ -4,9 +4,12 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/control"
@@ -19,6 +22,8 @@ import (
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/moby/buildkit/worker"
+	"github.com/sirupsen/logrus"
+	_ "golang.org/x/crypto/x509roots/fallback" // for ADD https://: the build machine has no certificates
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -37,6 +42,36 @@ type Server struct {
 	Client  *client.Client
 	control *control.Controller
 	grpc    *grpc.Server
+	remarks *remarks
+}
+
+// remarks keeps what BuildKit only logs, though the image is not what was asked for then.
+type remarks struct {
+	mu   sync.Mutex
+	list []string
+}
+
+// Levels implements logrus.Hook.
+func (r *remarks) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel} }
+
+// Fire implements logrus.Hook.
+func (r *remarks) Fire(e *logrus.Entry) error {
+	if strings.HasPrefix(e.Message, "failed to rewrite layer") {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.list = append(r.list, fmt.Sprintf("%s: %v", e.Message, e.Data[logrus.ErrorKey]))
+	}
+	return nil
+}
+
+// Err is the error of a solve that BuildKit took for done: layers whose times it could not set.
+func (s *Server) Err() error {
+	s.remarks.mu.Lock()
+	defer s.remarks.mu.Unlock()
+	if len(s.remarks.list) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(s.remarks.list, "\n"))
 }
 
 // Start starts BuildKit. It is reached through Client alone: no socket is opened.
@@ -90,7 +125,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Client: cl, control: c, grpc: s}, nil
+	srv := &Server{Client: cl, control: c, grpc: s, remarks: &remarks{}}
+	logrus.AddHook(srv.remarks)
+	return srv, nil
 }
 
 // Close stops BuildKit.

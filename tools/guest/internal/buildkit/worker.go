@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package buildkit is BuildKit inside this process: its worker, wired to an executor of our own, its solver, and a client
-// of it. All of BuildKit's internals that the guest touches are here; they change with every release.
+// Package buildkit is BuildKit inside this process: its worker, wired to an executor of our own, its solver, and a
+// client of it. All of BuildKit's internals that the guest touches are here; they change with every release.
 //
 // Two things are left out on purpose: a registry cannot be reached, and of the frontends only that for Dockerfiles is
 // there.

@@ -14,8 +14,8 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// tree is a folder of the archive as BuildKit wants a build context. All is root's and of one time, whatever the archive
-// says.
+// tree is a folder of the archive as BuildKit wants a build context. All is root's and of one time, whatever the
+// archive says.
 type tree struct {
 	ix   *index
 	root string
@@ -69,8 +69,8 @@ func (t *tree) walk(ctx context.Context, rel string, fn gofs.WalkDirFunc, links 
 	return nil
 }
 
-// stat describes a node. Of the names of one file the first one walked is the file and the others are links to it; links
-// remembers them.
+// stat describes a node. Of the names of one file the first one walked is the file and the others are links to it;
+// links remembers them.
 func (t *tree) stat(rel string, n *node, links map[string]string) *types.Stat {
 	st := &types.Stat{Path: rel, ModTime: t.time}
 	switch n.kind {

@@ -187,7 +187,8 @@ func TestHostile(t *testing.T) {
 		{"below a file", []file{{"context/x", tar.TypeReg, "", 0}, {"context/x/y/z", tar.TypeReg, "", 0}}, "no folder"},
 		{"link forward", []file{{"context/l", tar.TypeLink, "context/x", 0}}, "no file before it"},
 		{"link out", []file{{"context/l", tar.TypeLink, "../x", 0}}, "hard link"},
-		{"link to a link", []file{{"context/s", tar.TypeSymlink, "/", 0}, {"context/l", tar.TypeLink, "context/s", 0}}, "no file"},
+		{"link to a link", []file{{"context/s", tar.TypeSymlink, "/", 0}, {"context/l", tar.TypeLink, "context/s", 0}},
+			"no file"},
 		{"device", []file{{"context/d", tar.TypeBlock, "", 0}}, "not supported"},
 		{"pipe", []file{{"context/d", tar.TypeFifo, "", 0}}, "not supported"},
 		{"secrets", []file{{"secrets/token", tar.TypeReg, "x", 0}}, "no part of a job"},
@@ -213,7 +214,8 @@ func TestHostile(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(archive(f, append(base(f), file{"context/a/b", tar.TypeReg, "x", 0o644}, file{"context/c", tar.TypeLink, "context/a/b", 0})))
+	f.Add(archive(f, append(base(f),
+		file{"context/a/b", tar.TypeReg, "x", 0o644}, file{"context/c", tar.TypeLink, "context/a/b", 0})))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in, err := open(b)
 		if err != nil {

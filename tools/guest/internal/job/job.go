@@ -101,19 +101,22 @@ func (r *runner) run(ctx context.Context) wire.Result {
 		watched = os.TempDir()
 	}
 	watch := machine.StartWatch(watched)
-	c, closeClient, err := r.connect(ctx)
+	c, err := r.connect(ctx)
 	if err != nil {
 		watch.Stop()
 		return failed(wire.FailInternal, err)
 	}
-	defer closeClient()
+	defer c.close()
 	r.reached(&r.times.BuildKit, "BuildKit ready")
 	payload := wire.NewPayloadWriter(r.disk, size)
 	buffer := bufio.NewWriterSize(payload, bufferSize)
 	task.Output = buffer
-	digest, failure := solve.Run(ctx, c, task)
+	digest, failure := solve.Run(ctx, c.Client, task)
 	if err := buffer.Flush(); err != nil && failure == nil {
 		failure = &wire.Failure{Kind: wire.FailOutput, Message: err.Error()}
+	}
+	if err := c.err(); err != nil && failure == nil {
+		failure = &wire.Failure{Kind: wire.FailInternal, Message: err.Error()}
 	}
 	r.reached(&r.times.Solved, "solved")
 	if failure != nil {
@@ -157,22 +160,29 @@ func readSecrets(name string) (wire.Secrets, error) {
 	return wire.ReadSecrets(f)
 }
 
+// connection is a BuildKit to solve with.
+type connection struct {
+	*client.Client
+	close func()
+	err   func() error // what it did not tell its client
+}
+
 // connect starts BuildKit, or connects to a daemon.
-func (r *runner) connect(ctx context.Context) (*client.Client, func(), error) {
+func (r *runner) connect(ctx context.Context) (*connection, error) {
 	if r.Embedded == "" {
 		c, err := r.Daemon.connect(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return c, func() { c.Close() }, nil
+		return &connection{c, func() { c.Close() }, func() error { return nil }}, nil
 	}
 	resolv, err := os.ReadFile(pid1.ResolvFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := buildkit.Start(ctx, buildkit.Options{Root: r.Embedded, Resolv: string(resolv)})
 	if err != nil {
-		return nil, nil, fmt.Errorf("start BuildKit: %w", err)
+		return nil, fmt.Errorf("start BuildKit: %w", err)
 	}
-	return s.Client, s.Close, nil
+	return &connection{s.Client, s.Close, s.Err}, nil
 }

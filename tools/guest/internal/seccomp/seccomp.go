@@ -19,7 +19,8 @@ const (
 	offArgs   = 16 // six of 8 bytes
 )
 
-// tables are the architectures that a profile may name. x32 has the number of x86-64, with a bit in the syscall's number.
+// tables are the architectures that a profile may name. x32 has the number of x86-64, with a bit in the syscall's
+// number.
 var tables = map[specs.Arch]*arch.Info{
 	specs.ArchX86_64:  arch.X86_64,
 	specs.ArchX86:     arch.I386,
@@ -87,8 +88,8 @@ func compileArch(rules []specs.LinuxSyscall, info *arch.Info, deflt uint32) ([]b
 	return append(append(head, code...), bpf.RetConstant{Val: deflt}), nil
 }
 
-// compileRule makes the part for one syscall: it returns act if all conditions hold, and else goes on behind it with the
-// syscall's number loaded again.
+// compileRule makes the part for one syscall: it returns act if all conditions hold, and else goes on behind it with
+// the syscall's number loaded again.
 func compileRule(args []specs.LinuxSeccompArg, act uint32) ([]bpf.Instruction, error) {
 	if len(args) == 0 {
 		return []bpf.Instruction{bpf.RetConstant{Val: act}}, nil
@@ -113,8 +114,8 @@ func compileRule(args []specs.LinuxSeccompArg, act uint32) ([]bpf.Instruction, e
 // fail stands for the way out of a rule, which is not known before all its conditions are.
 const fail = 255
 
-// compileCheck makes the part for one condition on a 64-bit argument, compared in two halves: it jumps to fail, or goes on
-// behind itself.
+// compileCheck makes the part for one condition on a 64-bit argument, compared in two halves: it jumps to fail, or
+// goes on behind itself.
 func compileCheck(a specs.LinuxSeccompArg) ([]bpf.Instruction, error) {
 	if a.Index > 5 {
 		return nil, errors.New("a syscall has six arguments")

@@ -13,8 +13,8 @@ import (
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
-// check finds what BuildKit would not tell, or would do otherwise than the Dockerfile says. Other errors in the Dockerfile
-// are left to BuildKit.
+// check finds what BuildKit would not tell, or would do otherwise than the Dockerfile says. Other errors in the
+// Dockerfile are left to BuildKit.
 func check(job wire.Job, text []byte) *wire.Failure {
 	if f := checkSyntax(job, text); f != nil {
 		return f
@@ -33,7 +33,8 @@ func check(job wire.Job, text []byte) *wire.Failure {
 // bundled are the frontends that the bundled one stands for, whatever their tag.
 var bundled = []string{"docker.io/docker/dockerfile", "docker.io/docker/dockerfile-upstream"}
 
-// checkSyntax refuses a "# syntax=" line of another language: the bundled frontend answers always, and would not know it.
+// checkSyntax refuses a "# syntax=" line of another language: the bundled frontend answers always, and would not know
+// it.
 func checkSyntax(job wire.Job, text []byte) *wire.Failure {
 	name, _, at, ok := parser.DetectSyntax(text)
 	line := 0

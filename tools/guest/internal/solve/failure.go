@@ -16,17 +16,20 @@ import (
 // denied is how BuildKit tells of a source that the policy refuses. Only the text passes its client.
 var denied = regexp.MustCompile(`source "([a-z+-]+)://([^"]+)" (?:denied|not allowed) by policy`)
 
-// entitlement is how BuildKit tells of a right that no solve has; plain are errors of the Dockerfile that come without a
-// place in it.
+// entitlement is how BuildKit tells of a right that no solve has; plain are errors of the Dockerfile that come without
+// a place in it.
 var (
 	entitlement = regexp.MustCompile(`\b(security\.insecure|network\.host|device) is not allowed`)
 	plain       = regexp.MustCompile(`^target stage "[^"]*" could not be found`)
 )
 
 // flags are what asks for a right.
-var flags = map[string]string{"security.insecure": "--security=insecure", "network.host": "--network=host", "device": "--device"}
+var flags = map[string]string{
+	"security.insecure": "--security=insecure", "network.host": "--network=host", "device": "--device",
+}
 
-// failure says what became of a solve of file, whose content is text, that ended with err. steps knows what the steps wrote.
+// failure says what became of a solve of file, whose content is text, that ended with err. steps knows what the steps
+// wrote.
 func failure(err error, file, text string, steps *progress) *wire.Failure {
 	f := &wire.Failure{Kind: wire.FailInternal, Message: message(err)}
 	hint := f.Message // names what is at fault
@@ -113,8 +116,8 @@ func message(err error) string {
 // around is how many lines of the Dockerfile an excerpt shows before and after the ones at fault.
 const around = 2
 
-// position describes lines of a Dockerfile. hint is the error's text: where it names a word of the first line, that word
-// is pointed out.
+// position describes lines of a Dockerfile. hint is the error's text: where it names a word of the first line, that
+// word is pointed out.
 func position(file, text string, first, last int, hint string) *wire.Position {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	first = min(max(first, 1), len(lines))

@@ -20,7 +20,8 @@ func TestFaults(t *testing.T) {
 		kind string
 		want string
 	}{
-		{"run", solvetest.Case{Dockerfile: "FROM base:1\nRUN true\nRUN echo one; echo two; \\\n    exit 7\n"}, wire.FailRun, `
+		{"run", solvetest.Case{Dockerfile: "FROM base:1\nRUN true\nRUN echo one; echo two; \\\n    exit 7\n"},
+			wire.FailRun, `
 Dockerfile:3: process "/bin/sh -c echo one; echo two;     exit 7" did not complete successfully: exit code: 7
     1 | FROM base:1
     2 | RUN true
@@ -37,7 +38,8 @@ Dockerfile:2: process "nothing" did not complete successfully: exit code: 127
 [1/2] RUN ["nothing"] wrote last:
     exec: "nothing": executable file not found in $PATH
 `},
-		{"signal", solvetest.Case{Dockerfile: "FROM base:1\nRUN sh -c 'kill -9 $$'; exit $?\nRUN true\n"}, wire.FailRun, `
+		{"signal", solvetest.Case{Dockerfile: "FROM base:1\nRUN sh -c 'kill -9 $$'; exit $?\nRUN true\n"},
+			wire.FailRun, `
 Dockerfile:2: process "/bin/sh -c sh -c 'kill -9 $$'; exit $?" did not complete successfully: exit code: 137
     1 | FROM base:1
 >   2 | RUN sh -c 'kill -9 $$'; exit $?
@@ -71,7 +73,8 @@ Dockerfile:1: image docker.io/library/alpine:3.22 is not among the base images o
       |      ^^^^^^^^^^^
     2 | RUN true
 `},
-		{"undeclared image in copy", solvetest.Case{Dockerfile: "FROM base:1\nCOPY --from=busybox /a /b\n"}, wire.FailSource, `
+		{"undeclared image in copy", solvetest.Case{Dockerfile: "FROM base:1\nCOPY --from=busybox /a /b\n"},
+			wire.FailSource, `
 Dockerfile:2: image docker.io/library/busybox:latest is not among the base images of this solve: nothing is pulled
     1 | FROM base:1
 >   2 | COPY --from=busybox /a /b
@@ -102,19 +105,24 @@ Dockerfile:1: stage base has the name of base image base, which would take its p
       |                 ^^^^
     2 | FROM base:1
 `},
-		{"target", solvetest.Case{Dockerfile: "FROM base:1\n", Edit: func(j *wire.Job) { j.Target = "nope" }}, wire.FailDockerfile, `
+		{"target", solvetest.Case{Dockerfile: "FROM base:1\n", Edit: func(j *wire.Job) { j.Target = "nope" }},
+			wire.FailDockerfile, `
 target stage "nope" could not be found
 `},
-		{"no secret", solvetest.Case{Dockerfile: "FROM base:1\nRUN --mount=type=secret,id=x,required=true true\n"}, wire.FailDockerfile, `
+		{"no secret", solvetest.Case{Dockerfile: "FROM base:1\nRUN --mount=type=secret,id=x,required=true true\n"},
+			wire.FailDockerfile, `
 Dockerfile:2: secret x: not found
     1 | FROM base:1
 >   2 | RUN --mount=type=secret,id=x,required=true true
       |                  ^^^^^^
 `},
-		{"secret not given", solvetest.Case{Dockerfile: "FROM base:1\n", Edit: func(j *wire.Job) { j.Secrets = []string{"x"} }}, wire.FailInput, `
+		{"secret not given", solvetest.Case{Dockerfile: "FROM base:1\n",
+			Edit: func(j *wire.Job) { j.Secrets = []string{"x"} }},
+			wire.FailInput, `
 secret x of the job is not on the secrets disk
 `},
-		{"no key", solvetest.Case{Dockerfile: "FROM base:1\nRUN --mount=type=ssh,required=true true\n"}, wire.FailDockerfile, `
+		{"no key", solvetest.Case{Dockerfile: "FROM base:1\nRUN --mount=type=ssh,required=true true\n"},
+			wire.FailDockerfile, `
 Dockerfile:2: no SSH key "" forwarded from the client
     1 | FROM base:1
 >   2 | RUN --mount=type=ssh,required=true true

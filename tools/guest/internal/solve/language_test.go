@@ -54,7 +54,8 @@ func TestLanguage(t *testing.T) {
 		{name: "full name of the base", c: solvetest.Case{Dockerfile: "FROM docker.io/library/base:1\nRUN true > /x\n"},
 			files: map[string]string{"x": "644 0:0 "}},
 		{name: "copy", c: solvetest.Case{
-			Dockerfile: "FROM base:1\nCOPY --chown=app:extra --chmod=0751 a.txt /d/a\nCOPY --exclude=**/*.md --parents src/./*/* /p/\n" +
+			Dockerfile: "FROM base:1\nCOPY --chown=app:extra --chmod=0751 a.txt /d/a\n" +
+				"COPY --exclude=**/*.md --parents src/./*/* /p/\n" +
 				"COPY --link b?.txt /l/\nADD a.txt /added\n",
 			Context: map[string]string{"a.txt": "A", "b1.txt": "B", "src/x/1.go": "g", "src/x/1.md": "m"}},
 			files: map[string]string{"d/a": "751 1000:2000 A", "p/x/1.go": "644 0:0 g", "p/x/1.md": "", "l/b1.txt": "644 0:0 B",
@@ -82,26 +83,34 @@ func TestLanguage(t *testing.T) {
 		{name: "ssh", c: solvetest.Case{
 			Dockerfile: "FROM base:1\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n",
 			Edit:       func(j *wire.Job) { j.SSH = []string{"default"} }}},
-		{name: "user", c: solvetest.Case{Dockerfile: "FROM base:1\nUSER app\nWORKDIR /w/d\nRUN id -u; id -G; pwd; echo $HOME\n"},
+		{name: "user", c: solvetest.Case{Dockerfile: "FROM base:1\nUSER app\nWORKDIR /w/d\n" +
+			"RUN id -u; id -G; pwd; echo $HOME\n"},
 			log: "1000\n1000 2000\n/w/d\n/home/app\n"},
-		{name: "user and group by number", c: solvetest.Case{Dockerfile: "FROM base:1\nUSER 7:8\nRUN id -u; id -G; grep CapEff /proc/self/status\n"},
+		{name: "user and group by number", c: solvetest.Case{Dockerfile: "FROM base:1\nUSER 7:8\n" +
+			"RUN id -u; id -G; grep CapEff /proc/self/status\n"},
 			log: "7\n8\nCapEff:\t0000000000000000\n"},
-		{name: "shell", c: solvetest.Case{Dockerfile: "FROM base:1\nSHELL [\"sh\", \"-xc\"]\nRUN true > /x\n"}, log: "+ true\n"},
+		{name: "shell", c: solvetest.Case{Dockerfile: "FROM base:1\nSHELL [\"sh\", \"-xc\"]\nRUN true > /x\n"},
+			log: "+ true\n"},
 		{name: "syntax and escape directives", c: solvetest.Case{
 			Dockerfile: "# syntax=docker/dockerfile:1.7-labs\n# escape=`\nFROM base:1\nRUN echo `\n a > /x\n"},
 			files: map[string]string{"x": "644 0:0 a\n"}},
-		{name: "network none", c: solvetest.Case{Dockerfile: "FROM base:1\nRUN --network=none ip -o link\nRUN ip -o link | wc -l\n"},
+		{name: "network none", c: solvetest.Case{Dockerfile: "FROM base:1\nRUN --network=none ip -o link\n" +
+			"RUN ip -o link | wc -l\n"},
 			log: "1\n"},
-		{name: "rights", c: solvetest.Case{Dockerfile: "FROM base:1\nRUN mount -t tmpfs x /tmp; unshare -n true; mknod /dev/d b 259 0; " +
-			"cat /dev/d; mknod /d b 7 0; cat /d; echo x > /proc/sys/kernel/hostname; grep -E 'Cap(Eff|Bnd)|Seccomp:|NoNew' /proc/self/status; true\n"},
+		{name: "rights", c: solvetest.Case{Dockerfile: "FROM base:1\nRUN mount -t tmpfs x /tmp; unshare -n true; " +
+			"mknod /dev/d b 259 0; " +
+			"cat /dev/d; mknod /d b 7 0; cat /d; echo x > /proc/sys/kernel/hostname; " +
+			"grep -E 'Cap(Eff|Bnd)|Seccomp:|NoNew' /proc/self/status; true\n"},
 			log: "CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2\n"},
 		{name: "metadata", c: solvetest.Case{
-			Dockerfile: "FROM base:1\nENV A=1\nLABEL l=v\nEXPOSE 80\nVOLUME /v\nSTOPSIGNAL SIGINT\nENTRYPOINT [\"e\"]\nCMD [\"c\"]\n" +
+			Dockerfile: "FROM base:1\nENV A=1\nLABEL l=v\nEXPOSE 80\nVOLUME /v\n" +
+				"STOPSIGNAL SIGINT\nENTRYPOINT [\"e\"]\nCMD [\"c\"]\n" +
 				"HEALTHCHECK --interval=5s CMD true\nONBUILD RUN echo later\nUSER app\nWORKDIR /home\n",
 			Edit: func(j *wire.Job) { j.Labels = map[string]string{"more": "label"} }},
 			config: func(im solvetest.Image) string {
 				c := im.Config.Config
-				return fmt.Sprint(c.Env, c.Labels, c.ExposedPorts, c.Volumes, c.Entrypoint, c.Cmd, []string{c.User, c.WorkingDir, c.StopSignal}) +
+				rest := []string{c.User, c.WorkingDir, c.StopSignal}
+				return fmt.Sprint(c.Env, c.Labels, c.ExposedPorts, c.Volumes, c.Entrypoint, c.Cmd, rest) +
 					" want [PATH=/bin A=1] map[l:v more:label] map[80/tcp:{}] map[/v:{}] [e] [c] [app /home SIGINT]"
 			}},
 		{name: "links and whiteouts", c: solvetest.Case{
@@ -109,7 +118,8 @@ func TestLanguage(t *testing.T) {
 			files: map[string]string{"s": "/nowhere", "i": "h", "etc/.wh.group": "0 0:0 "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			secrets := wire.Secrets{Secrets: map[string][]byte{"token": []byte("jkxqz-2l6")}, SSH: map[string][]byte{"default": key(t)}}
+			secrets := wire.Secrets{Secrets: map[string][]byte{"token": []byte("jkxqz-2l6")},
+				SSH: map[string][]byte{"default": key(t)}}
 			im, o := image(t, c.c, secrets)
 			files := im.Files(t, 0)
 			seen := o.log() + string(im.Blobs[im.Manifest.Config.Digest])
@@ -154,8 +164,9 @@ func TestBaseLayers(t *testing.T) {
 	base := solvetest.Busybox(t)
 	for _, compression := range []string{wire.Gzip, wire.Zstd} {
 		o := run(t, base, solvetest.Case{
-			Dockerfile: "FROM base:1\nRUN echo 1 > /x; cp /etc/passwd /p; touch -d @5 /old\nCOPY a /a\n", Context: map[string]string{"a": "A"},
-			Edit: func(j *wire.Job) { j.Compression = compression },
+			Dockerfile: "FROM base:1\nRUN echo 1 > /x; cp /etc/passwd /p; touch -d @5 /old\nCOPY a /a\n",
+			Context:    map[string]string{"a": "A"},
+			Edit:       func(j *wire.Job) { j.Compression = compression },
 		}, wire.Secrets{})
 		if o.failure != nil {
 			t.Fatal(o.failure)
@@ -192,7 +203,8 @@ func TestBaseLayers(t *testing.T) {
 // TestSameBytes solves twice, the second time with a server that has nothing cached.
 func TestSameBytes(t *testing.T) {
 	c := solvetest.Case{
-		Dockerfile: "FROM base:1 AS a\nRUN echo 1 > /a; sleep 1; mkdir -p /d/e; touch /d/f\nFROM base:1\nCOPY --from=a /d /d\n" +
+		Dockerfile: "FROM base:1 AS a\nRUN echo 1 > /a; sleep 1; mkdir -p /d/e; touch /d/f\n" +
+			"FROM base:1\nCOPY --from=a /d /d\n" +
 			"RUN echo $RANDOM > /dev/null; ls /proc/self/fd > /fds\nENV X=1\n",
 	}
 	_, one := image(t, c, wire.Secrets{})

@@ -79,8 +79,8 @@ func (t Task) options() (client.SolveOpt, error) {
 	return o, t.addSecrets(&o)
 }
 
-// export asks for an OCI archive whose new layers have no time after the epoch. Compression is not forced: the layers of
-// the base images keep their bytes, and with those their digests.
+// export asks for an OCI archive whose new layers have no time after the epoch. Compression is not forced: the layers
+// of the base images keep their bytes, and with those their digests.
 func (t Task) export() client.ExportEntry {
 	compression := t.Inputs.Job.Compression
 	if compression == "" {
@@ -117,8 +117,8 @@ func (t Task) addSecrets(o *client.SolveOpt) error {
 	return err
 }
 
-// policy is the backstop of named contexts: whatever the job does not have is refused, not fetched. Images come from the
-// job alone, with network, too.
+// policy is the backstop of named contexts: whatever the job does not have is refused, not fetched. Images come from
+// the job alone, with network, too.
 func policy(network bool) *spb.Policy {
 	schemes := []string{"docker-image", "docker-image+blob", "oci-layout+blob"}
 	if !network {

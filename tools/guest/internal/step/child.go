@@ -111,7 +111,8 @@ var rlimits = map[string]int{
 	"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
 }
 
-// limits sets resource limits, and makes the command, unlike the solver, one that the kernel may end for want of memory.
+// limits sets resource limits, and makes the command, unlike the solver, one that the kernel may end for want of
+// memory.
 func limits(p *specs.Process) error {
 	for _, l := range p.Rlimits {
 		which, ok := rlimits[l.Type]

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices are what runc puts into /dev. They are bound from this machine's own: the tmpfs around them has nodev, so that a
-// node that the command makes there cannot be opened, and the disks of the build machine stay out of reach.
+// devices are what runc puts into /dev. They are bound from this machine's own: the tmpfs around them has nodev, so
+// that a node that the command makes there cannot be opened, and the disks of the build machine stay out of reach.
 var devices = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
 var deviceLinks = [][2]string{

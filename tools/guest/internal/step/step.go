@@ -3,8 +3,8 @@
 // Package step runs one command of a build in a container, as runc would: it carries out an OCI runtime specification.
 //
 // Start runs this very program again, in new namespaces. That child is recognised by its name when this package is
-// initialised, in every program that links it, tests too. It sets up mounts, limits and rights, and becomes the command: a
-// step costs one process.
+// initialised, in every program that links it, tests too. It sets up mounts, limits and rights, and becomes the
+// command: a step costs one process.
 package step
 
 import (
@@ -138,8 +138,8 @@ var namespaceFlags = map[specs.LinuxNamespaceType]uintptr{
 	specs.UTSNamespace:     unix.CLONE_NEWUTS,
 }
 
-// cloneFlags are the namespaces of the specification. That of cgroups is the child's own affair: it must be in its cgroup
-// by then.
+// cloneFlags are the namespaces of the specification. That of cgroups is the child's own affair: it must be in its
+// cgroup by then.
 func cloneFlags(s *specs.Spec) (flags uintptr) {
 	for _, ns := range s.Linux.Namespaces {
 		flags |= namespaceFlags[ns.Type]
