@@ -22,7 +22,8 @@ import (
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
-// TestDaemon has a real buildkitd, with runc, solve the job, and compares with the BuildKit inside the guest.
+// TestDaemon has a real buildkitd, with runc, solve the broad case and the matrix, and compares with the BuildKit inside
+// the guest.
 func TestDaemon(t *testing.T) {
 	k := newKit(t)
 	if os.Getuid() != 0 {
@@ -48,6 +49,18 @@ func TestDaemon(t *testing.T) {
 		} else if !bytes.Equal(o.image, want.image) {
 			t.Errorf("%s: buildkitd made %s, the guest %s", name, o.result.Payload.Digest, want.result.Payload.Digest)
 		}
+	}
+	for _, m := range solvetest.Matrix {
+		t.Run(m.Name, func(t *testing.T) {
+			s := solve{input: solvetest.Disk(t, solvetest.Busybox(t), m.Case), secrets: secrets}
+			inside, outside := k.host(t, s), k.host(t, s, "-addr", "unix://"+d.socket)
+			if inside.result.Failure != nil || outside.result.Failure != nil {
+				t.Fatalf("the guest: %v; buildkitd: %v", inside.result.Failure, outside.result.Failure)
+			}
+			if !bytes.Equal(inside.image, outside.image) {
+				t.Errorf("buildkitd made %s, the guest %s", outside.result.Payload.Digest, inside.result.Payload.Digest)
+			}
+		})
 	}
 	failing := solve{input: solvetest.Disk(t, solvetest.Busybox(t),
 		solvetest.Case{Dockerfile: "FROM base:1\nRUN echo said; exit 7\n"})}

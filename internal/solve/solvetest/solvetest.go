@@ -78,7 +78,7 @@ func Busybox(t testing.TB) Base {
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, string(program))
 	for _, applet := range strings.Fields("sh cat ls id echo mkdir rm cp ln touch chmod chown grep stat env hostname " +
 		"mount sleep seq head sort find test true false pwd mknod dd wc tr sed cut date ip kill nc sha256sum tail " +
-		"unshare rev printf wget") {
+		"dirname uname unshare rev printf wget") {
 		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, "")
 	}
 	add(tar.Header{Name: "etc/passwd", Typeflag: tar.TypeReg, Mode: 0o644}, passwd)
@@ -109,7 +109,9 @@ func newBase(t testing.TB, layer []byte) Base {
 	config := put(ocispecs.MediaTypeImageConfig, encode(ocispecs.Image{
 		Platform: ocispecs.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		RootFS:   ocispecs.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(layer)}},
-		Config:   ocispecs.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}},
+		// Without a history BuildKit makes one up, of what its cache happens to know.
+		History: []ocispecs.History{{CreatedBy: "busybox"}},
+		Config:  ocispecs.ImageConfig{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}},
 	}))
 	manifest := put(ocispecs.MediaTypeImageManifest, encode(ocispecs.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispecs.MediaTypeImageManifest,
