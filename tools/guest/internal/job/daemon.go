@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"path/filepath"
 
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
@@ -17,8 +16,9 @@ import (
 // Daemon says how to reach a buildkitd.
 type Daemon struct {
 	Address    string // as buildctl has it
+	CA         string // file of the certificates that its own is checked with; "" for a connection without TLS
 	ServerName string // in its certificate; the address's host by default
-	Dir        string // of ca.pem, cert.pem and key.pem; "" for a connection without TLS
+	Cert, Key  string // files of the certificate and key that it asks for, if it does
 }
 
 func (d Daemon) connect(ctx context.Context) (*client.Client, error) {
@@ -27,13 +27,15 @@ func (d Daemon) connect(ctx context.Context) (*client.Client, error) {
 		return nil, fmt.Errorf("buildkitd %q: it must be an address like unix:///run/buildkit/buildkitd.sock", d.Address)
 	}
 	var opts []client.ClientOpt
-	if d.Dir != "" {
+	if d.CA != "" {
 		name := d.ServerName
 		if name == "" {
 			name = u.Hostname()
 		}
-		opts = append(opts, client.WithServerConfig(name, filepath.Join(d.Dir, "ca.pem")),
-			client.WithCredentials(filepath.Join(d.Dir, "cert.pem"), filepath.Join(d.Dir, "key.pem")))
+		opts = append(opts, client.WithServerConfig(name, d.CA))
+	}
+	if d.Cert != "" || d.Key != "" {
+		opts = append(opts, client.WithCredentials(d.Cert, d.Key))
 	}
 	c, err := client.New(ctx, d.Address, opts...)
 	if err == nil {
