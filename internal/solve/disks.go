@@ -24,7 +24,11 @@ const sector = 4096
 
 // make makes all disks for a job, and says in it what the guest finds.
 func (d *disks) make(ctx context.Context, o *Options) error {
-	if o.Machine.ScratchMB > 0 {
+	scratch := int64(o.Machine.ScratchMB) << 20
+	if o.Program != nil {
+		scratch = 0
+	}
+	if scratch > 0 {
 		o.Job.Scratch = wire.ScratchSwap
 	}
 	if err := d.makeInput(ctx, o); err != nil {
@@ -38,8 +42,8 @@ func (d *disks) make(ctx context.Context, o *Options) error {
 	if err := d.makeOutput(int64(o.Machine.OutputMB) << 20); err != nil {
 		return err
 	}
-	if o.Machine.ScratchMB > 0 {
-		return d.makeScratch(int64(o.Machine.ScratchMB) << 20)
+	if scratch > 0 {
+		return d.makeScratch(scratch)
 	}
 	return nil
 }

@@ -14,13 +14,16 @@ import (
 // guestCmdline: a guest that crashes must end the machine, and its console is for the kernel's serious words alone.
 const guestCmdline = "quiet loglevel=4 oops=panic"
 
-// run runs the machine until it is off, and gives what the guest says of its work.
+// run runs the machine until it is off, or the program that stands in for it, and gives what the guest says of its work.
 func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 	if o.Machine.Limit > 0 {
 		limit := fmt.Errorf("the time limit of %v is reached: raise it, or see below what takes so long", o.Machine.Limit)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Machine.Limit, limit)
 		defer cancel()
+	}
+	if o.Program != nil {
+		return o.Program.run(ctx, d, o)
 	}
 	console, progress := &console{}, &progress{event: o.Event}
 	m, err := o.Machine.Driver.Start(ctx, vmm.Spec{

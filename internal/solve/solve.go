@@ -35,6 +35,8 @@ type Options struct {
 	Files   *mapping.Spec // below /context, /dockerfile and /contexts/NAME
 	Secrets wire.Secrets
 	Machine Machine
+	// Program, if there is one, solves in place of the machine, of which only OutputMB and Limit count then.
+	Program *Program
 	// Event is told of the guest's progress, line by line; may be nil.
 	Event func(wire.Event)
 }

@@ -29,6 +29,7 @@ type flags struct {
 	machine      solve.Machine
 	vmlinux      string
 	vmm          drivers.Options
+	daemon       daemon
 	out          string
 	progress     string
 	done         func() // ends the progress
@@ -60,6 +61,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.StringVar(&f.vmm.Driver, "vmm", drivers.Auto, "what runs the machine: `cloud-hypervisor`, qemu or auto")
 	fs.StringVar(&f.vmm.CloudHypervisor, "cloud-hypervisor", "", "Cloud Hypervisor's `program`; by default the one on PATH")
 	fs.StringVar(&f.vmm.QEMU, "qemu", "", "QEMU's `program`; by default the one on PATH")
+	f.daemon.flags(fs)
 	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
 	fs.StringVar(&f.progress, "progress", "auto", "`how` to tell of steps: live (on a terminal), plain (a line each), quiet, or auto: "+
 		"live where standard error is a terminal")
@@ -78,7 +80,11 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	if f.machine.Kernel == "" {
 		f.machine.Kernel = f.vmlinux
 	}
-	for _, name := range []string{"spec", "kernel", "initramfs", "out"} {
+	required, err := f.daemon.required()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range append([]string{"spec", "out"}, required...) {
 		if fs.Lookup(name).Value.String() == "" {
 			return nil, cli.Usagef("--%s is required", name)
 		}
@@ -129,19 +135,28 @@ func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 	if o.Secrets.SSH, o.Job.SSH, err = readSecrets(f.ssh); err != nil {
 		return o, err
 	}
+	if o.Program = f.daemon.program(); o.Program == nil {
+		if err := f.chooseDriver(&o.Machine, stderr); err != nil {
+			return o, err
+		}
+	}
+	o.Event, f.done = f.events(stderr)
+	return o, nil
+}
+
+// chooseDriver finds what runs the machine, and the kernel for it.
+func (f *flags) chooseDriver(m *solve.Machine, stderr io.Writer) (err error) {
 	f.vmm.Arch, f.vmm.Network = f.job.Arch, f.job.Network
 	if f.progress != "quiet" {
 		f.vmm.Note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
 	}
-	o.Machine.Driver, err = drivers.Select(f.vmm)
-	if err != nil {
-		return o, err
+	if m.Driver, err = drivers.Select(f.vmm); err != nil {
+		return err
 	}
-	if _, ok := o.Machine.Driver.(cloudhypervisor.Driver); ok && f.vmlinux != "" {
-		o.Machine.Kernel = f.vmlinux
+	if _, ok := m.Driver.(cloudhypervisor.Driver); ok && f.vmlinux != "" {
+		m.Kernel = f.vmlinux
 	}
-	o.Event, f.done = f.events(stderr)
-	return o, nil
+	return nil
 }
 
 // events says what shows the progress, and what ends that.

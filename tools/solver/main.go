@@ -7,6 +7,10 @@
 // "dest": "/context/main.go"}, with "executable": true or "mode": "0755" for other modes than 0644; the Dockerfile goes
 // to /dockerfile/NAME. FROM finds the images of --images alone.
 //
+// Where no machine can run, a buildkitd does the same work:
+//
+//	solver --mode daemon --addr unix:///run/buildkit/buildkitd.sock --guest guest --spec files.jsonl --out app
+//
 // Exit codes: 0 the image is there, 1 the solve failed or an input is bad, 2 the command line is wrong.
 package main
 
@@ -52,9 +56,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return withHint(err)
 	}
-	if f.progress != "quiet" {
-		fmt.Fprintf(stderr, "%s: %s, %d bytes; the machine ran %.1f s, %d MiB of memory were never used\n",
-			f.out, res.Digest, res.Payload.Size, res.Times.Synced, res.Memory.MinAvailable>>10)
+	if f.progress == "quiet" {
+		return nil
 	}
+	fmt.Fprintf(stderr, "%s: %s, %d bytes", f.out, res.Digest, res.Payload.Size)
+	if o.Program == nil {
+		fmt.Fprintf(stderr, "; the machine ran %.1f s, %d MiB of memory were never used", res.Times.Synced, res.Memory.MinAvailable>>10)
+	}
+	fmt.Fprintln(stderr)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,40 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+func TestDaemonFlags(t *testing.T) {
+	dir, args := solverFiles(t)
+	t.Setenv(modeVariable, "daemon")
+	t.Setenv(addrVariable, "tcp://there:1")
+	args = append(args, "--guest", filepath.Join(dir, "guest"))
+	want := []string{"-addr", "tcp://there:1"}
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, want},
+		{[]string{"--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c", "--tls-server-name", "d"},
+			append(want, "-tls-ca", "a", "-tls-cert", "b", "-tls-key", "c", "-tls-server-name", "d")},
+		{[]string{"--addr", "unix:///x"}, []string{"-addr", "unix:///x"}},
+		{[]string{"--mode", "vm", "--vmm", "qemu", "--qemu", "/bin/true"}, nil},
+	} {
+		f, err := parse(append(args, c.args...), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := f.options(io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.want == nil {
+			if o.Program != nil || o.Machine.Driver == nil {
+				t.Errorf("%v: program %v, driver %v", c.args, o.Program, o.Machine.Driver)
+			}
+		} else if o.Program == nil || !slices.Equal(o.Program.Args, c.want) || o.Machine.Driver != nil {
+			t.Errorf("%v: program %+v, want %v", c.args, o.Program, c.want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dir, args := solverFiles(t)
 	for _, c := range []struct {
@@ -68,6 +103,10 @@ func TestErrors(t *testing.T) {
 		{append(args, "--vmm", "vbox"), cli.ExitError, `driver "vbox"`},
 		{append(args, "--qemu", filepath.Join(dir, "none"), "--vmm", "qemu"), cli.ExitError, "none"},
 		{append(args, "--images", filepath.Join(dir, "key")), cli.ExitError, "key: line 1"},
+		{append(args, "--mode", "both"), cli.ExitUsage, "it is vm or daemon"},
+		{append(args, "--mode", "daemon", "--guest", "x"), cli.ExitUsage, "--addr is required"},
+		{append(args, "--mode", "daemon", "--addr", "unix:///x"), cli.ExitUsage, "--guest is required"},
+		{append(args, "--mode", "daemon", "--addr", "unix:///x", "--guest", dir+"/none"), cli.ExitError, "none"},
 		{append(args, "--arch", "mips", "--vmm", "qemu", "--qemu", "/bin/true"), cli.ExitError, "mips"},
 	} {
 		err := run(t.Context(), c.args, io.Discard)
