@@ -1,3 +1,4 @@
+// The buildkitd that Fledge is compared with, of the BuildKit that is in tools/guest. No program of Fledge needs it.
 module github.com/fledge-build/fledge/e2e/buildkitd
 
 go 1.26.8

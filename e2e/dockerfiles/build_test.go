@@ -62,8 +62,8 @@ func (d dockerfile) sources(t *testing.T) (dir string) {
 	return dir
 }
 
-// options are those of Fledge's solve.
-func (d dockerfile) options(t *testing.T, base baseImage) solve.Options {
+// spec writes the list of the Dockerfile and its context, as the rule does.
+func (d dockerfile) spec(t *testing.T) (file string) {
 	t.Helper()
 	dir := d.sources(t)
 	var spec strings.Builder
@@ -81,7 +81,22 @@ func (d dockerfile) options(t *testing.T, base baseImage) solve.Options {
 	for _, name := range slices.Sorted(maps.Keys(d.context)) {
 		add("context/"+name, "/context/"+name, strings.HasPrefix(name, "bin/"))
 	}
-	files, err := mapping.ReadSpec(strings.NewReader(spec.String()))
+	file = filepath.Join(dir, "spec")
+	if err := os.WriteFile(file, []byte(spec.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// options are those of Fledge's solve.
+func (d dockerfile) options(t *testing.T, base baseImage) solve.Options {
+	t.Helper()
+	spec, err := os.Open(d.spec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spec.Close()
+	files, err := mapping.ReadSpec(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

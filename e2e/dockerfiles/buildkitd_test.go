@@ -66,8 +66,7 @@ func startDaemon() (*daemon, error) {
 		"--root", filepath.Join(workDir, "state"), "--otel-socket-path", filepath.Join(workDir, "otel"), "--cdi-disabled",
 		"--addr", d.socket, "--addr", d.tcp,
 		"--tlscacert", d.certs.ca, "--tlscert", d.certs.serverCert, "--tlskey", d.certs.serverKey,
-		"--containerd-worker=false", "--oci-worker-binary", "runc", "--oci-worker-snapshotter", "overlayfs",
-		"--allow-insecure-entitlement", "network.host")
+		"--containerd-worker=false", "--oci-worker-binary", "runc", "--oci-worker-snapshotter", "overlayfs")
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		return nil, err

@@ -147,7 +147,7 @@ func (r *runner) open() (t solve.Task, closeInput func(), err error) {
 		f.Close()
 		return t, nil, err
 	}
-	t.Events = r.emit
+	t.Events, t.HostNetwork = r.emit, r.Embedded != ""
 	return t, func() { f.Close() }, nil
 }
 

@@ -24,6 +24,9 @@ type Task struct {
 	Secrets wire.Secrets
 	Output  io.Writer // gets the OCI archive
 	Events  func(wire.Event)
+	// HostNetwork says that the BuildKit allows RUN --network=host in a job that may use the network. A daemon that does not
+	// would refuse the whole job.
+	HostNetwork bool
 }
 
 // Names of build contexts in a solve.
@@ -71,10 +74,11 @@ func (t Task) options() (client.SolveOpt, error) {
 		SourcePolicy:  policy(job.Network),
 		Exports:       []client.ExportEntry{t.export()},
 	}
-	if job.Network {
-		o.AllowedEntitlements = []string{"network.host"} // RUN --network=host
-	} else {
+	switch {
+	case !job.Network:
 		attrs["force-network-mode"] = "none"
+	case t.HostNetwork:
+		o.AllowedEntitlements = []string{"network.host"}
 	}
 	return o, t.addSecrets(&o)
 }
