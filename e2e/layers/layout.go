@@ -37,6 +37,13 @@ type Layer func(w *Writer) error
 // WriteLayout makes an OCI image layout of the layers, base layer first, in the folder dir, which must not exist. The
 // same layers give the same bytes.
 func WriteLayout(dir string, compression Compression, config v1.ImageConfig, stack ...Layer) error {
+	return WriteLayoutHistory(dir, compression, config, nil, stack...)
+}
+
+// WriteLayoutHistory is WriteLayout with the history that the config has.
+func WriteLayoutHistory(
+	dir string, compression Compression, config v1.ImageConfig, history []v1.History, stack ...Layer,
+) error {
 	blobs := filepath.Join(dir, v1.ImageBlobsDir, "sha256")
 	if err := os.MkdirAll(blobs, 0o755); err != nil {
 		return err
@@ -45,6 +52,7 @@ func WriteLayout(dir string, compression Compression, config v1.ImageConfig, sta
 		Platform: v1.Platform{Architecture: "amd64", OS: "linux"},
 		Config:   config,
 		RootFS:   v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{}},
+		History:  history,
 	}
 	manifest := v1.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},

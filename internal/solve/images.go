@@ -136,8 +136,12 @@ func openLayout(ctx context.Context, im BaseImage, arch string) (store, error) {
 	if err != nil {
 		return store{}, err
 	}
+	st := store{close: image.Close}
 	config, _ := image.Config()
-	st := store{config: config, close: image.Close}
+	if config, err = withHistory(config); err != nil {
+		return st, err
+	}
+	st.config = config
 	var layers []ocispec.Descriptor
 	for _, l := range image.Layers() {
 		d := ocispec.Descriptor{MediaType: ociType(l.MediaType), Digest: digest.Digest(l.Digest), Size: l.Size}
@@ -170,6 +174,9 @@ func openLayers(ctx context.Context, im BaseImage, arch string) (store, error) {
 		return store{}, fmt.Errorf("%s: the config speaks of %d layers, and there are %d", im.Config, n, len(im.Layers))
 	}
 	config, err := os.ReadFile(im.Config)
+	if err == nil {
+		config, err = withHistory(config)
+	}
 	if err != nil {
 		return store{}, err
 	}

@@ -28,7 +28,8 @@ func layerFiles(t *testing.T) (im BaseImage, blobs map[string][]byte) {
 	w := gzip.NewWriter(&z)
 	w.Write(plain)
 	w.Close()
-	config := fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[%q,%[1]q]}}`,
+	config := fmt.Appendf(nil, `{"os":"linux","architecture":"amd64","history":[`+
+		`{"created":"2020-01-01T00:00:00Z"},{"created":"2020-01-01T00:00:00Z"}],"rootfs":{"type":"layers","diff_ids":[%q,%[1]q]}}`,
 		fromMemory(plain).digest)
 	blobs = map[string][]byte{}
 	put := func(name string, data []byte) string {
