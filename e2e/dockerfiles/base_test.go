@@ -53,7 +53,9 @@ var makeBase = sync.OnceValues(func() (b baseImage, err error) {
 		Env: []string{"PATH=/bin", "FROM_BASE=yes"}, Cmd: []string{"sh"}, Labels: map[string]string{"base": "1"},
 		ExposedPorts: map[string]struct{}{"1/tcp": {}}, Volumes: map[string]struct{}{"/var/base": {}}, StopSignal: "SIGUSR1",
 	}
-	if err := layers.WriteLayout(b.layout, layers.Gzip, config, system(program, xattr), things); err != nil {
+	at := time.Unix(epoch, 0).UTC()
+	history := []v1.History{{Created: &at, CreatedBy: "system"}, {Created: &at, CreatedBy: "things"}}
+	if err := layers.WriteLayoutHistory(b.layout, layers.Gzip, config, history, system(program, xattr), things); err != nil {
 		return b, err
 	}
 	var index v1.Index

@@ -55,7 +55,7 @@ WORKDIR .
 	{name: "environment of a step", text: `
 FROM base:1
 ENV A=1 B="two words"
-RUN env -u PWD -u SHLVL -u OLDPWD env | sort > /env
+RUN env | grep -v -e ^OTEL_ -e ^TRACEPARENT | sort > /env
 RUN grep -E 'core|stack' /proc/self/limits > /limits; umask > /umask; hostname > /hostname; cat /proc/1/comm > /init
 `},
 	{name: "rights of a step", text: `
@@ -66,9 +66,10 @@ RUN grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status > /tmp/status
 `},
 	{name: "mounts of a step", text: `
 FROM base:1
-RUN find /dev -type c -o -type l | sort > /devices; stat -c '%a %u:%g %N' /dev/* /dev | sort > /modes; \
-    for f in /proc/kcore /proc/keys /sys/firmware /proc/scsi; do ls -l $f 2>&1 | wc -l; done > /masked; \
-    grep -E ' (/|/proc|/dev|/dev/[a-z]+|/sys) ' /proc/mounts | cut -d' ' -f2,3 | sort > /mounts
+RUN stat -c '%F %a %u:%g %N' /dev /dev/* | grep -v -e otel -e kcore | sort > /devices; \
+    for f in /proc/keys /proc/interrupts /sys/firmware /proc/acpi /proc/scsi; do cat $f | wc -l; ls $f | wc -l; done > /masked 2>&1; \
+    grep -E ' (/|/proc|/dev|/dev/(pts|shm|mqueue)|/sys) ' /proc/mounts | cut -d' ' -f2,3 | sort > /mounts; \
+    for d in /proc/sys/kernel /sys /dev /; do touch $d/x 2> /dev/null; echo $d $?; done > /writable; rm -f /x
 `},
 	{name: "RUN --mount=type=bind", text: `
 FROM base:1 AS other
