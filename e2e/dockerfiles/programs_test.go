@@ -68,6 +68,18 @@ func goBuild(module, pkg, name string) (string, error) {
 	return path, nil
 }
 
+// output is what a program prints, which must succeed.
+func output(command ...string) (string, error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(command, " "), err, stderr.Bytes())
+	}
+	return string(out), nil
+}
+
 // run runs a program in dir, which must succeed.
 func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
