@@ -2,6 +2,7 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
+load(":daemon_info.bzl", "FledgeDaemonInfo")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
 load(":providers.bzl", "FledgeLayersInfo")
 load(":solved_info.bzl", "FledgeSolvedInfo")
@@ -38,6 +39,7 @@ def _add_image(args, target, refs):
 def _add_machine(ctx, args):
     """Adds the flags about the machine; gives the files that it needs."""
     solver = ctx.attr.solver[FledgeSolverInfo]
+    args.add("--mode", "vm")
     files = [solver.initramfs]
     transitive = []
     if solver.kernel.bzimage:
@@ -60,6 +62,16 @@ def _add_machine(ctx, args):
     args.add("--timeout", "{}s".format(ctx.attr.solve_timeout))
     return depset(files, transitive = transitive)
 
+def _add_daemon(ctx, args):
+    """Adds the flags about a daemon; gives the files that it needs."""
+    daemon = ctx.attr.solver[FledgeDaemonInfo]
+    args.add("--mode", "daemon")
+    args.add("--addr", daemon.address)
+    args.add_all(daemon.flags)
+    args.add("--guest", daemon.program)
+    args.add("--timeout", "{}s".format(ctx.attr.solve_timeout))
+    return depset([daemon.program])
+
 def _add_secrets(ctx, args):
     for flag, secrets in [("--secret", ctx.attr.secrets), ("--ssh", ctx.attr.ssh)]:
         for target, ids in secrets.items():
@@ -70,13 +82,21 @@ def _add_secrets(ctx, args):
                 args.add_all(files, before_each = flag, format_each = id.replace("%", "%%") + "=%s")
     return depset(ctx.files.secrets + ctx.files.ssh)
 
-def _requirements(ctx):
+def _requirements(ctx, daemon):
     requirements = {}
+    hermetic = ctx.attr._hermetic[BuildSettingInfo].value
+    if daemon:
+        if hermetic:
+            fail(("{}: FLEDGE_BUILDKIT_MODE=daemon, and //fledge/settings:hermetic refuses that: a daemon is no input of " +
+                  "the build. Use a machine, or build without the setting").format(ctx.label))
+        requirements["no-remote-exec"] = "1"  # elsewhere the address is another daemon's, or nobody's
     if ctx.attr.network:
-        if ctx.attr._hermetic[BuildSettingInfo].value:
+        if hermetic:
             fail(("{}: network = True, and //fledge/settings:hermetic refuses that: declare what the build downloads as " +
                   "inputs of the context, or build without the setting").format(ctx.label))
         requirements["requires-network"] = "1"
+    elif daemon and not daemon.address.startswith("unix:"):
+        requirements["requires-network"] = "1"  # to reach the daemon, whose steps have none
     else:
         requirements["block-network"] = "1"
     if ctx.attr.secrets or ctx.attr.ssh:
@@ -96,7 +116,8 @@ def _dockerfile_impl(ctx):
         args.add("--label", "{}={}".format(name, value))
     if ctx.attr.network:
         args.add("--network")
-    inputs = [_add_machine(ctx, args), _add_secrets(ctx, args)]
+    daemon = ctx.attr.solver[FledgeDaemonInfo] if FledgeDaemonInfo in ctx.attr.solver else None
+    inputs = [_add_daemon(ctx, args) if daemon else _add_machine(ctx, args), _add_secrets(ctx, args)]
     args.add_all([layout], before_each = "--out", expand_directories = False)
 
     files, context_inputs = context_args(ctx)
@@ -114,7 +135,8 @@ def _dockerfile_impl(ctx):
         arguments = [args, files, images],
         inputs = depset(transitive = inputs + [context_inputs]),
         outputs = [layout],
-        execution_requirements = _requirements(ctx),
+        execution_requirements = _requirements(ctx, daemon),
+        use_default_shell_env = daemon != None,  # docker-container:// runs docker, which is on PATH
         resource_set = _resources_of(cpus, memory_mb),
         toolchain = None,
     )
@@ -148,7 +170,10 @@ _dockerfile = rule(
         "scratch_mb": attr.int(default = 16384),
         "secrets": attr.label_keyed_string_dict(allow_files = True),
         "solve_timeout": attr.int(default = 3600),
-        "solver": attr.label(default = Label("//fledge/private:solver"), providers = [FledgeSolverInfo]),
+        "solver": attr.label(
+            default = Label("@fledge_buildkit//:solver"),
+            providers = [[FledgeSolverInfo], [FledgeDaemonInfo]],
+        ),
         "ssh": attr.label_keyed_string_dict(allow_files = True),
         "target": attr.string(),
         "_hermetic": attr.label(default = Label("//fledge/settings:hermetic")),
@@ -237,7 +262,8 @@ def fledge_dockerfile(
       ssh: for `RUN --mount=type=ssh`: id (`"default"`) to label of a private key without a passphrase.
       network: whether `RUN` and `ADD` may use the network. The result is then no longer a function of the inputs;
         `--@fledge//fledge/settings:hermetic` refuses it.
-      solver: the machine, a fledge_solver. Default: one with the kernel that `FLEDGE_KERNEL_BZIMAGE` names.
+      solver: the machine, a fledge_solver. Default: one with the kernel that `FLEDGE_KERNEL_BZIMAGE` names; with
+        `FLEDGE_BUILDKIT_MODE=daemon` the buildkitd at `FLEDGE_BUILDKIT_ADDR` in its place (docs/dockerfile-daemon.md).
       memory_mb: memory of the machine in MiB.
       cpus: processors of the machine.
       scratch_mb: swap space of the machine in MiB, where what does not fit into memory goes; a sparse file.

@@ -1,5 +1,6 @@
 """The tag class `kernel` of the module extension, and the repositories of what the machine has."""
 
+load(":host_buildkit.bzl", "host_buildkit")
 load(":host_kernel.bzl", "host_kernel")
 load(":host_qemu.bzl", "host_qemu")
 
@@ -27,7 +28,7 @@ the same name share it.
 )
 
 def declare_host(module_ctx):
-    """Makes the repositories of kernels and of the machine's QEMU.
+    """Makes the repositories of kernels, of the machine's QEMU and of what solves Dockerfiles.
 
     Args:
       module_ctx: of the extension, with the tag class `kernel`.
@@ -35,13 +36,14 @@ def declare_host(module_ctx):
     Returns:
       struct with deps and dev_deps, the repositories that the root module asked for.
     """
+    host_buildkit(name = "fledge_buildkit")
     host_qemu(name = "fledge_qemu")
     host_kernel(name = "fledge_kernel", target = "fledge_kernel")
     deps, dev_deps, names = [], [], {}
     for module in module_ctx.modules:
         # Fledge registers the toolchains itself.
         if module.is_root and module.name == "fledge":
-            deps += ["fledge_kernel", "fledge_qemu"]
+            deps += ["fledge_buildkit", "fledge_kernel", "fledge_qemu"]
         for tag in module.tags.kernel:
             # All modules mean the same kernel, whatever their number.
             if tag.name not in names:

@@ -2,6 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//fledge:defs.bzl", "fledge_dockerfile", "fledge_initramfs", "fledge_kernel", "fledge_layers", "fledge_rootfs")
+load("//fledge/private:daemon_solver.bzl", "fledge_daemon_solver")
 load("//fledge/private:kernel_info.bzl", "FledgeKernelInfo")
 load("//fledge/private:solver_info.bzl", "FledgeSolverInfo")
 load(":refused.bzl", "argument", "refused")
@@ -31,6 +32,7 @@ def _inputs_impl(ctx):
     asserts.equals(env, ["A=1 2", "B=%s"], argument(argv, "--build-arg"))
     asserts.equals(env, ["release"], argument(argv, "--target"))
     asserts.equals(env, ["Dockerfile"], argument(argv, "--dockerfile"))
+    asserts.equals(env, ["vm"], argument(argv, "--mode"))
     asserts.equals(env, ["auto"], argument(argv, "--vmm"))
     asserts.equals(env, ["key"], [a.split("=")[0] for a in argument(argv, "--secret")])
     asserts.true(env, "--network" not in argv)
@@ -68,6 +70,47 @@ def _network_impl(ctx):
     return analysistest.end(env)
 
 _network_test = analysistest.make(_network_impl)
+
+def _daemon_impl(ctx):
+    env = analysistest.begin(ctx)
+    action = _solve(analysistest.target_actions(env))
+    argv = action.argv
+    asserts.equals(env, ["daemon"], argument(argv, "--mode"))
+    asserts.equals(env, [ctx.attr.address], argument(argv, "--addr"))
+    asserts.equals(env, ctx.attr.keys, argument(argv, "--tls-key"))
+    asserts.equals(env, 1, len(argument(argv, "--guest")))
+    asserts.equals(env, [], argument(argv, "--kernel"))
+    asserts.true(env, "initramfs" not in [f.basename for f in action.inputs.to_list()], "no machine, and no guest for one")
+    return analysistest.end(env)
+
+_daemon_test = analysistest.make(_daemon_impl, attrs = {"address": attr.string(), "keys": attr.string_list()})
+
+def _daemon_hermetic_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, "FLEDGE_BUILDKIT_MODE=daemon, and //fledge/settings:hermetic refuses that")
+    return analysistest.end(env)
+
+_daemon_hermetic_test = analysistest.make(
+    _daemon_hermetic_impl,
+    config_settings = {str(Label("//fledge/settings:hermetic")): True},
+    expect_failure = True,
+)
+
+def _daemon_tests(name, dockerfile):
+    """Declares the tests of a daemon in place of a machine; gives their names."""
+    tests = []
+    for kind, address, tls in [
+        ("unix", "unix:///run/buildkit/buildkitd.sock", {}),
+        ("tcp", "tcp://there:1234", {"tls_ca": "/ca.pem", "tls_cert": "/cert.pem", "tls_key": "/key.pem"}),
+    ]:
+        fledge_daemon_solver(name = "{}_{}_solver".format(name, kind), address = address, tags = ["manual"], **tls)
+        subject = "{}_{}_subject".format(name, kind)
+        fledge_dockerfile(name = subject, dockerfile = dockerfile, solver = "{}_{}_solver".format(name, kind), tags = ["manual"])
+        tests.append("{}_{}".format(name, kind))
+        _daemon_test(name = tests[-1], size = "small", address = address, keys = tls.values()[2:], target_under_test = subject)
+    tests.append(name + "_hermetic")
+    _daemon_hermetic_test(name = tests[-1], size = "small", target_under_test = name + "_unix_subject")
+    return tests
 
 def dockerfile_test_suite(name):
     """Declares the tests and a suite of them.
@@ -124,7 +167,7 @@ def dockerfile_test_suite(name):
         )
     native.test_suite(
         name = name,
-        tests = [
+        tests = _daemon_tests(name + "_daemon", files + "Dockerfile") + [
             name + "_inputs",
             name + "_network",
             name + "_hermetic",
