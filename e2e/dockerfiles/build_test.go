@@ -26,7 +26,8 @@ type dockerfile struct {
 	labels  map[string]string
 	target  string
 	secrets map[string]string
-	// buildah says that Debian's buildah knows the feature and agrees about it.
+	// buildah says that Debian's buildah knows the feature and means the same. It does not where hard links of a lower layer
+	// are broken up, which is overlayfs' way, in EXPOSE of ranges, and in wildcards with brackets.
 	buildah bool
 }
 

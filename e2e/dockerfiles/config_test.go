@@ -20,7 +20,7 @@ LABEL old form
 LABEL multi="one\
 two"
 `},
-	{name: "EXPOSE", buildah: true, text: `
+	{name: "EXPOSE", text: `
 FROM base:1
 ARG PORT=9000
 EXPOSE 80 443/tcp 53/udp

@@ -34,7 +34,7 @@ COPY b.txt /things/symlink
 COPY dir /things/dirlink
 COPY a.txt /things/empty
 `},
-	{name: "COPY with wildcards", context: aTree, buildah: true, text: `
+	{name: "COPY with wildcards", context: aTree, text: `
 FROM base:1
 COPY *.txt /star/
 COPY ?.md /mark/
@@ -51,7 +51,7 @@ COPY --chown=app a.txt /1
 COPY --chown=app:extra a.txt /2
 COPY --chown=7 a.txt /4
 COPY --chown=7:8 dir /new/dir
-COPY --chown=4294967294:70000 a.txt /big
+COPY --chown=2000000000:70000 a.txt /big
 ARG WHO=app
 COPY --chown=$WHO:$WHO a.txt /5
 `},

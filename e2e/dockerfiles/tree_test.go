@@ -7,7 +7,7 @@ FROM base:1
 RUN ln -s /things/file /absolute && ln -s ../things/dir /home/relative && ln -s none /dangling && ln -s . /self
 RUN rm /things/symlink && ln -s dir /things/symlink && ln -sfn empty /things/dirlink
 `},
-	{name: "hard links", buildah: true, text: `
+	{name: "hard links", text: `
 FROM base:1
 RUN echo x > /a && ln /a /b && mkdir /d && ln /a /d/c
 RUN ln /things/file /linked-from-base
@@ -17,11 +17,11 @@ RUN rm /d/c
 	{name: "modes", buildah: true, text: `
 FROM base:1
 RUN touch /0 /1 /2 /3 && chmod 0000 /0 && chmod 4755 /1 && chmod 2755 /2 && chmod 1644 /3 && mkdir -m 3775 /d && mkdir -m 0 /d0
-RUN chmod 700 /things /things/file && chmod u-s /things/setuid
+RUN chmod 700 /things /things/dir/a && chmod u-s /things/setuid
 `},
 	{name: "owners", buildah: true, text: `
 FROM base:1
-RUN touch /a /b /c && chown app:extra /a && chown 4294967294:65536 /b && chown -R 7:8 /things && ln -s a /l && chown -h 9:9 /l
+RUN touch /a /b /c && chown app:extra /a && chown 4294967294:65536 /b && chown -R 7:8 /things/dir && ln -s a /l && chown -h 9:9 /l
 `},
 	{name: "extended attributes", text: `
 FROM base:1
