@@ -32,11 +32,17 @@ func TestMain(m *testing.M) {
 	if os.Getuid() != 0 || os.Getenv(insideEnv) != "" {
 		os.Exit(m.Run())
 	}
+	dir, err := os.MkdirTemp("", "fledge-guest")
+	if err != nil {
+		panic(err)
+	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.Env = append(os.Environ(), insideEnv+"=1", "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	os.RemoveAll(dir) // the mounts in it were the child's alone
+	if err != nil {
 		os.Exit(1)
 	}
 }
