@@ -6,6 +6,7 @@
 //
 // `go run ./bench --initramfs` compares initramfs images with what cpio, pigz and zstd make of the same tree, and
 // `go run ./bench --init --rounds 15` compares the init of an initramfs with the least in C; it needs no root.
+// `go run ./bench --solve` compares solving a Dockerfile in a machine with buildkitd and runc on the host.
 package main
 
 import (
@@ -43,6 +44,7 @@ type options struct {
 	growth     bool
 	initramfs  bool
 	inits      bool
+	solves     bool
 	cores      int
 }
 
@@ -56,6 +58,7 @@ func main() {
 	flag.BoolVar(&o.growth, "growth", true, "measure how an app change grows with the base, and a million files")
 	flag.BoolVar(&o.initramfs, "initramfs", false, "instead, measure initramfs images against find | cpio | pigz and zstd")
 	flag.BoolVar(&o.inits, "init", false, "instead, measure the init of an initramfs, in virtual machines")
+	flag.BoolVar(&o.solves, "solve", false, "instead, measure solving a Dockerfile, in virtual machines")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -64,6 +67,9 @@ func main() {
 }
 
 func run(o options) (err error) {
+	if o.solves {
+		return measureSolves(o, os.Stdout, os.Stderr)
+	}
 	if o.inits {
 		return measureInits(o, os.Stdout, os.Stderr)
 	}

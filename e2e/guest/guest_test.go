@@ -91,7 +91,7 @@ func TestNetwork(t *testing.T) {
 	}
 	address := "http://10.0.2.2:" + port // QEMU's name for this machine
 	allow := func(j *wire.Job) { j.Network = true }
-	s := solve{network: true, cmdline: "ip=10.0.2.15::10.0.2.2:255.255.255.0::::10.0.2.3"}
+	s := solve{network: true, cmdline: wire.NetworkParameter + "10.0.2.15::10.0.2.2:255.255.255.0::::10.0.2.3"}
 	s.input = solvetest.Disk(t, solvetest.Busybox(t), solvetest.Case{Edit: allow,
 		Dockerfile: "FROM base:1\nADD " + address + "/added /added\n" +
 			"RUN wget -q -O /got " + address + "/got; cat /etc/resolv.conf /added /got; echo\n" +

@@ -3,6 +3,9 @@ package solve
 import (
 	"crypto/sha256"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,4 +126,17 @@ func unzipped(t *testing.T, blob string, zipped bool) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestNetwork has a step fetch something from the host, which QEMU's network calls 10.0.2.2, and so does ADD.
+func TestNetwork(t *testing.T) {
+	k := newKit(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "served ", r.URL.Path) }))
+	defer server.Close()
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	text := fmt.Sprintf("FROM busybox:1\nADD http://10.0.2.2:%s/add /added\nRUN wget -qO- http://10.0.2.2:%[1]s/run\n", port)
+	said, err := k.run(t, k.job(t, text, nil, "--network"))
+	if err != nil || !strings.Contains(said, "| served /run") {
+		t.Errorf("%v\n%s", err, said)
+	}
 }

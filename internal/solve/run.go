@@ -14,6 +14,9 @@ import (
 // guestCmdline: a guest that crashes must end the machine, and its console is for the kernel's serious words alone.
 const guestCmdline = "quiet loglevel=4 oops=panic"
 
+// guestNetwork tells the guest of QEMU's user network, the one that gives a machine a network without root.
+const guestNetwork = " " + wire.NetworkParameter + "10.0.2.15::10.0.2.2:255.255.255.0::::10.0.2.3"
+
 // run runs the machine until it is off, or the program that stands in for it, and gives what the guest says of its work.
 func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 	if o.Machine.Limit > 0 {
@@ -26,9 +29,13 @@ func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 		return o.Program.run(ctx, d, o)
 	}
 	console, progress := &console{}, &progress{event: o.Event}
+	cmdline := guestCmdline
+	if o.Job.Network {
+		cmdline += guestNetwork
+	}
 	m, err := o.Machine.Driver.Start(ctx, vmm.Spec{
 		Arch: o.Job.Arch, Kernel: o.Machine.Kernel, Initramfs: o.Machine.Initramfs, Disks: d.list(),
-		MemoryMB: o.Machine.MemoryMB, CPUs: o.Machine.CPUs, Cmdline: guestCmdline, Network: o.Job.Network,
+		MemoryMB: o.Machine.MemoryMB, CPUs: o.Machine.CPUs, Cmdline: cmdline, Network: o.Job.Network,
 		Console: console, Progress: progress,
 	})
 	if err != nil {

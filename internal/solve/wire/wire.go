@@ -34,6 +34,11 @@ const (
 	ModulesDir = "modules" // kernel modules, loaded in the order of their names: modules/000-virtio_blk.ko, unpacked
 )
 
+// NetworkParameter begins the kernel parameter that gives a guest with a network its addresses; what follows is as in the
+// kernel's own ip= (Documentation/admin-guide/nfs/nfsroot.rst), for which a kernel may wait
+// until there is a driver.
+const NetworkParameter = "fledge.ip="
+
 // HeaderOffset is where the disks with a magic number have it, in bytes: off sector 0, which firmware may look at.
 const HeaderOffset = 4096
 

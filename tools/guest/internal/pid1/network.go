@@ -12,11 +12,14 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
-// network is what the kernel parameter ip= says, of which kernels with CONFIG_IP_PNP take care themselves:
+// network is what the kernel parameter fledge.ip= says. It is not ip=, for which kernels with CONFIG_IP_PNP would wait,
+// before there is a driver for the card:
 //
-//	ip=ADDRESS:[SERVER]:GATEWAY:MASK:[HOST]:[DEVICE]:[AUTOCONF]:DNS[:DNS]
+//	fledge.ip=ADDRESS:[SERVER]:GATEWAY:MASK:[HOST]:[DEVICE]:[AUTOCONF]:DNS[:DNS]
 //
 // The monitor of the machine knows these; there is no DHCP.
 type network struct {
@@ -27,7 +30,7 @@ type network struct {
 
 func parseNetwork(cmdline string) (n network, err error) {
 	for word := range strings.FieldsSeq(cmdline) {
-		value, ok := strings.CutPrefix(word, "ip=")
+		value, ok := strings.CutPrefix(word, wire.NetworkParameter)
 		if !ok {
 			continue
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 func TestParseNetwork(t *testing.T) {
-	n, err := parseNetwork("console=ttyS0 ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0::10.0.2.3:1.1.1.1 quiet\n")
+	n, err := parseNetwork("console=ttyS0 fledge.ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0::10.0.2.3:1.1.1.1 quiet\n")
 	if err != nil || n.address.String() != "10.0.2.15" || n.gateway.String() != "10.0.2.2" ||
 		n.mask.String() != "255.255.255.0" || n.device != "eth0" || len(n.dns) != 2 {
 		t.Errorf("%+v, %v", n, err)
 	}
 	for _, bad := range []string{
-		"", "quiet", "ip=dhcp", "ip=1.2.3.4::x:255.0.0.0::::", "ip=::1:::::::", "ip=1.1.1.1::1.1.1.1:1.1.1.1::../x::",
+		"", "quiet", "fledge.ip=dhcp", "fledge.ip=1.2.3.4::x:255.0.0.0::::", "fledge.ip=::1:::::::", "fledge.ip=1.1.1.1::1.1.1.1:1.1.1.1::../x::",
 	} {
 		if n, err := parseNetwork(bad); err == nil {
 			t.Errorf("%q: %+v", bad, n)
