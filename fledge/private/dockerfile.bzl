@@ -36,6 +36,17 @@ def _add_image(args, target, refs):
         args.add_all([layer.file], format_each = '{"layer":"%s",' + rest)
     return depset([info.config] + [layer.file for layer in info.layers])
 
+def _add_cache(ctx, args):
+    """Adds the flags about the cache between solves, if there is one."""
+    directory = ctx.attr._solve_cache[BuildSettingInfo].value
+    if not directory:
+        return
+    if not directory.startswith("/"):
+        fail("//fledge/settings:solve_cache={}: give an absolute path".format(directory))
+    args.add("--cache", directory)
+    args.add("--cache-key", str(ctx.label))
+    args.add("--cache-mb", ctx.attr._solve_cache_mb[BuildSettingInfo].value)
+
 def _add_machine(ctx, args):
     """Adds the flags about the machine; gives the files that it needs."""
     solver = ctx.attr.solver[FledgeSolverInfo]
@@ -60,6 +71,7 @@ def _add_machine(ctx, args):
     args.add("--cpus", ctx.attr.cpus)
     args.add("--scratch-mb", ctx.attr.scratch_mb)
     args.add("--timeout", "{}s".format(ctx.attr.solve_timeout))
+    _add_cache(ctx, args)
     return depset(files, transitive = transitive)
 
 def _add_daemon(ctx, args):
@@ -84,6 +96,8 @@ def _add_secrets(ctx, args):
 
 def _requirements(ctx, daemon):
     requirements = {}
+    if ctx.attr._solve_cache[BuildSettingInfo].value:
+        requirements["no-remote-exec"] = "1"  # the directory is on this machine
     hermetic = ctx.attr._hermetic[BuildSettingInfo].value
     if daemon:
         if hermetic:
@@ -177,6 +191,8 @@ _dockerfile = rule(
         "ssh": attr.label_keyed_string_dict(allow_files = True),
         "target": attr.string(),
         "_hermetic": attr.label(default = Label("//fledge/settings:hermetic")),
+        "_solve_cache": attr.label(default = Label("//fledge/settings:solve_cache")),
+        "_solve_cache_mb": attr.label(default = Label("//fledge/settings:solve_cache_mb")),
         "_solver_tool": attr.label(default = Label("//tools/solver"), executable = True, cfg = "exec"),
         "_vmm": attr.label(default = Label("//fledge/settings:vmm")),
     },

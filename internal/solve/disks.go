@@ -23,7 +23,7 @@ type disks struct {
 const sector = 4096
 
 // make makes all disks for a job, and says in it what the guest finds.
-func (d *disks) make(ctx context.Context, o *Options) error {
+func (d *disks) make(ctx context.Context, o *task) error {
 	scratch := int64(o.Machine.ScratchMB) << 20
 	if o.Program != nil {
 		scratch = 0
@@ -48,7 +48,7 @@ func (d *disks) make(ctx context.Context, o *Options) error {
 	return nil
 }
 
-func (d *disks) makeInput(ctx context.Context, o *Options) error {
+func (d *disks) makeInput(ctx context.Context, o *task) error {
 	d.input = filepath.Join(d.dir, "input")
 	return create(d.input, func(f *os.File) error {
 		w := bufio.NewWriterSize(f, 1<<20)

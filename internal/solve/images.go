@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -71,6 +72,22 @@ func (s stores) names() (list []wire.Image) {
 	return list
 }
 
+// find looks for a blob in all images.
+func (s stores) find(digest string) (source, bool) {
+	for _, st := range s {
+		for _, b := range st.blobs() {
+			if b.digest == digest {
+				return b, true
+			}
+		}
+	}
+	return source{}, false
+}
+
+func (st store) blobs() []source {
+	return append([]source{fromMemory(st.manifest), fromMemory(st.config)}, st.layers...)
+}
+
 // openImages opens the base images for arch. They must be closed, whatever the error.
 func openImages(ctx context.Context, images []BaseImage, arch string) (list stores, err error) {
 	for i, im := range images {
@@ -92,12 +109,12 @@ func openImages(ctx context.Context, images []BaseImage, arch string) (list stor
 func (s stores) write(ctx context.Context, a archive) error {
 	for _, st := range s {
 		done := map[string]bool{}
-		for _, b := range append([]source{fromMemory(st.manifest), fromMemory(st.config)}, st.layers...) {
+		for _, b := range st.blobs() {
 			if done[b.digest] {
 				continue
 			}
 			done[b.digest] = true
-			if err := writeBlob(ctx, a, st.name, b); err != nil {
+			if err := writeBlob(ctx, a, path.Join(wire.StoresDir, st.name), b); err != nil {
 				return fmt.Errorf("base image %s: %w", st.refs[0], err)
 			}
 		}

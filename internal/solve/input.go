@@ -20,15 +20,9 @@ type archive struct {
 	epoch time.Time // of every entry
 }
 
-// writeInput writes the job, the files and the images as an input disk to w.
-func writeInput(ctx context.Context, w io.Writer, o *Options) error {
+// writeInput writes the job, the files, the images and the cache as an input disk to w.
+func writeInput(ctx context.Context, w io.Writer, o *task) error {
 	a := archive{w: tar.NewWriter(w), epoch: time.Unix(o.Job.Epoch, 0)}
-	images, err := openImages(ctx, o.Images, o.Job.Arch)
-	defer images.close()
-	if err != nil {
-		return err
-	}
-	o.Job.Images = images.names()
 	job, err := o.Job.Encode()
 	if err != nil {
 		return err
@@ -36,13 +30,16 @@ func writeInput(ctx context.Context, w io.Writer, o *Options) error {
 	if err := a.file(wire.JobFile, 0o644, bytes.NewReader(job), int64(len(job))); err != nil {
 		return err
 	}
-	if err := checkFiles(o); err != nil {
+	if err := checkFiles(&o.Options); err != nil {
 		return err
 	}
 	if err := o.Files.Pack(ctx, a); err != nil {
 		return err
 	}
-	if err := images.write(ctx, a); err != nil {
+	if err := o.images.write(ctx, a); err != nil {
+		return err
+	}
+	if err := o.writeCache(ctx, a); err != nil {
 		return err
 	}
 	return a.w.Close()
@@ -88,8 +85,8 @@ func (a archive) file(name string, mode int64, data io.Reader, size int64) error
 	return err
 }
 
-// blob adds a blob of an OCI layout.
+// blob adds a blob of an OCI layout, whose folder is store.
 func (a archive) blob(store, digest string, data io.Reader, size int64) error {
-	name := path.Join(wire.StoresDir, store, "blobs", strings.Replace(digest, ":", "/", 1))
+	name := path.Join(store, "blobs", strings.Replace(digest, ":", "/", 1))
 	return a.file(name, 0o644, data, size)
 }

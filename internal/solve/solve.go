@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fledge-build/fledge/internal/mapping"
+	"github.com/fledge-build/fledge/internal/solve/cachedir"
 	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/internal/vmm"
 )
@@ -37,6 +38,7 @@ type Options struct {
 	Machine Machine
 	// Program, if there is one, solves in place of the machine, of which only OutputMB and Limit count then.
 	Program *Program
+	Cache   *Cache // of former solves; nil is none
 	// Event is told of the guest's progress, line by line; may be nil.
 	Event func(wire.Event)
 }
@@ -60,8 +62,13 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	t := task{Options: o}
+	defer t.close()
+	if err := t.open(ctx); err != nil {
+		return Result{}, err
+	}
 	d := disks{dir: dir}
-	if err := d.make(ctx, &o); err != nil {
+	if err := d.make(ctx, &t); err != nil {
 		return Result{}, err
 	}
 	res, err := run(ctx, d, o)
@@ -76,7 +83,33 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := t.saveCache(ctx, d.output, res.Cache); err != nil {
+		return Result{}, err
+	}
 	return Result{Digest: digest, Result: res}, moveTo(temp, out)
+}
+
+// task is a solve with what is open for it.
+type task struct {
+	Options
+	images stores
+	cache  *cachedir.Session // nil for none
+}
+
+// open opens the images and the cache, and says in the job what there is. The task must be closed, whatever the error.
+func (t *task) open(ctx context.Context) (err error) {
+	if t.images, err = openImages(ctx, t.Images, t.Job.Arch); err != nil {
+		return err
+	}
+	t.Job.Images = t.images.names()
+	return t.openCache(ctx)
+}
+
+func (t *task) close() {
+	t.images.close()
+	if t.cache != nil {
+		t.cache.Close()
+	}
 }
 
 // moveTo gives the directory its place; an empty one that is there makes room.

@@ -30,6 +30,8 @@ type flags struct {
 	vmlinux      string
 	vmm          drivers.Options
 	daemon       daemon
+	cache        solve.Cache
+	cacheMB      int
 	out          string
 	progress     string
 	done         func() // ends the progress
@@ -62,6 +64,9 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.StringVar(&f.vmm.CloudHypervisor, "cloud-hypervisor", "", "Cloud Hypervisor's `program`; by default the one on PATH")
 	fs.StringVar(&f.vmm.QEMU, "qemu", "", "QEMU's `program`; by default the one on PATH")
 	f.daemon.flags(fs)
+	fs.StringVar(&f.cache.Dir, "cache", "", "`directory` of the cache between solves; by default there is none")
+	fs.StringVar(&f.cache.Key, "cache-key", "", "`name` of what is solved: its former solves are looked for first in the cache")
+	fs.IntVar(&f.cacheMB, "cache-mb", 10<<10, "how large the cache may be, in `MiB`")
 	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
 	fs.StringVar(&f.progress, "progress", "auto", "`how` to tell of steps: live (on a terminal), plain (a line each), quiet, or auto: "+
 		"live where standard error is a terminal")
@@ -138,6 +143,10 @@ func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 	if o.Program = f.daemon.program(); o.Program == nil {
 		if err := f.chooseDriver(&o.Machine, stderr); err != nil {
 			return o, err
+		}
+		if f.cache.Dir != "" { // a daemon has its own
+			f.cache.Limit = int64(f.cacheMB) << 20
+			o.Cache = &f.cache
 		}
 	}
 	o.Event, f.done = f.events(stderr)

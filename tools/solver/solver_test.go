@@ -36,7 +36,8 @@ func solverFiles(t *testing.T) (dir string, args []string) {
 func TestFlags(t *testing.T) {
 	dir, args := solverFiles(t)
 	f, err := parse(append(args, "--build-arg", "A=b=c", "--build-arg", "SOURCE_DATE_EPOCH=12", "--secret", "key="+filepath.Join(dir, "key"),
-		"--target", "x", "--progress", "quiet", "--qemu", "/bin/true", "--vmm", "qemu"), io.Discard)
+		"--target", "x", "--progress", "quiet", "--cache", "/c", "--cache-key", "//x", "--cache-mb", "7",
+		"--qemu", "/bin/true", "--vmm", "qemu"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +47,9 @@ func TestFlags(t *testing.T) {
 	}
 	if o.Job.BuildArgs["A"] != "b=c" || len(o.Job.BuildArgs) != 1 || o.Job.Epoch != 12 || o.Job.Target != "x" {
 		t.Errorf("job %+v", o.Job)
+	}
+	if want := (solve.Cache{Dir: "/c", Key: "//x", Limit: 7 << 20}); o.Cache == nil || *o.Cache != want {
+		t.Errorf("cache %+v", o.Cache)
 	}
 	if string(o.Secrets.Secrets["key"]) != "the secret value" || o.Job.Secrets[0] != "key" || o.Event != nil {
 		t.Errorf("options %+v", o)
@@ -102,6 +106,8 @@ func TestErrors(t *testing.T) {
 		{append(args, "--progress", "loud"), cli.ExitUsage, "auto, live, plain or quiet"},
 		{append(args, "--vmm", "vbox"), cli.ExitError, `driver "vbox"`},
 		{append(args, "--qemu", filepath.Join(dir, "none"), "--vmm", "qemu"), cli.ExitError, "none"},
+		{append(args, "--vmm", "qemu", "--qemu", "/bin/true", "--cache", filepath.Join(dir, "key")), cli.ExitError,
+			"--sandbox_writable_path=" + filepath.Join(dir, "key")},
 		{append(args, "--images", filepath.Join(dir, "key")), cli.ExitError, "key: line 1"},
 		{append(args, "--mode", "both"), cli.ExitUsage, "it is vm or daemon"},
 		{append(args, "--mode", "daemon", "--guest", "x"), cli.ExitUsage, "--addr is required"},

@@ -36,6 +36,7 @@ def _inputs_impl(ctx):
     asserts.equals(env, ["auto"], argument(argv, "--vmm"))
     asserts.equals(env, ["key"], [a.split("=")[0] for a in argument(argv, "--secret")])
     asserts.true(env, "--network" not in argv)
+    asserts.true(env, "--cache" not in argv)
     asserts.equals(env, 1, len(action.outputs.to_list()))
     return analysistest.end(env)
 
@@ -112,6 +113,33 @@ def _daemon_tests(name, dockerfile):
     _daemon_hermetic_test(name = tests[-1], size = "small", target_under_test = name + "_unix_subject")
     return tests
 
+def _cache_impl(ctx):
+    env = analysistest.begin(ctx)
+    argv = _solve(analysistest.target_actions(env)).argv
+    asserts.equals(env, ["/var/cache/fledge"], argument(argv, "--cache"))
+    asserts.equals(env, [str(analysistest.target_under_test(env).label)], argument(argv, "--cache-key"))
+    asserts.equals(env, ["100"], argument(argv, "--cache-mb"))
+    return analysistest.end(env)
+
+_cache_test = analysistest.make(
+    _cache_impl,
+    config_settings = {
+        str(Label("//fledge/settings:solve_cache")): "/var/cache/fledge",
+        str(Label("//fledge/settings:solve_cache_mb")): 100,
+    },
+)
+
+def _relative_cache_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, "solve_cache=cache: give an absolute path")
+    return analysistest.end(env)
+
+_relative_cache_test = analysistest.make(
+    _relative_cache_impl,
+    config_settings = {str(Label("//fledge/settings:solve_cache")): "cache"},
+    expect_failure = True,
+)
+
 def dockerfile_test_suite(name):
     """Declares the tests and a suite of them.
 
@@ -147,6 +175,8 @@ def dockerfile_test_suite(name):
         **common
     )
     _inputs_test(name = name + "_inputs", size = "small", target_under_test = name + "_full")
+    _cache_test(name = name + "_cache", size = "small", target_under_test = name + "_full")
+    _relative_cache_test(name = name + "_relative_cache", size = "small", target_under_test = name + "_full")
     fledge_dockerfile(name = name + "_networked", network = True, tags = ["manual"], **common)
     _network_test(name = name + "_network", size = "small", target_under_test = name + "_networked")
     _hermetic_test(name = name + "_hermetic", size = "small", target_under_test = name + "_networked")
@@ -169,6 +199,8 @@ def dockerfile_test_suite(name):
         name = name,
         tests = _daemon_tests(name + "_daemon", files + "Dockerfile") + [
             name + "_inputs",
+            name + "_cache",
+            name + "_relative_cache",
             name + "_network",
             name + "_hermetic",
             name + "_rootfs_packs",

@@ -39,6 +39,12 @@ type Job struct {
 	Network     bool              `json:"network,omitempty"`     // RUN and ADD may use the network
 	Scratch     string            `json:"scratch,omitempty"`     // ScratchTmpfs or ScratchSwap
 	Compression string            `json:"compression,omitempty"` // Gzip or Zstd
+	Cache       *Cache            `json:"cache,omitempty"`       // use the cache and save it; nil does neither
+}
+
+// Cache is what the input archive has of BuildKit's cache. A blob of it that a base image has, too, is there only once.
+type Cache struct {
+	Manifests []string `json:"manifests,omitempty"` // digests, "sha256:…"; the first one counts most
 }
 
 // Image is a base image in the input archive.
@@ -122,7 +128,7 @@ func (j Job) checkLists() error {
 			return fmt.Errorf("base image %s is there twice", im.Ref)
 		case !safeName.MatchString(im.Store):
 			return fmt.Errorf("base image %s: store %q: use letters, digits, '_', '.' and '-'", im.Ref, im.Store)
-		case !isDigest(im.Digest):
+		case !IsDigest(im.Digest):
 			return fmt.Errorf("base image %s: digest %q: it must be sha256: and 64 lower-case hex digits", im.Ref, im.Digest)
 		}
 		refs[im.Ref] = true
@@ -147,6 +153,13 @@ func (j Job) checkLists() error {
 			return fmt.Errorf("%s is both a base image and a build context: rename one", name)
 		}
 	}
+	if j.Cache != nil {
+		for _, d := range j.Cache.Manifests {
+			if !IsDigest(d) {
+				return fmt.Errorf("cache manifest %q: it must be sha256: and 64 lower-case hex digits", d)
+			}
+		}
+	}
 	return nil
 }
 
@@ -155,7 +168,8 @@ func plainFile(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00\n") && len(name) <= 255
 }
 
-func isDigest(s string) bool {
+// IsDigest tells whether s is sha256: and 64 lower-case hex digits.
+func IsDigest(s string) bool {
 	sum, ok := strings.CutPrefix(s, "sha256:")
 	if !ok || len(sum) != 64 || strings.ToLower(sum) != sum {
 		return false

@@ -130,33 +130,40 @@ func ReadResult(r io.ReaderAt, nonce Nonce) (Result, error) {
 	return decodeResult(text)
 }
 
-// CopyPayload copies the image to w and verifies it.
+// CopyPayload copies a payload to w and verifies it.
 func CopyPayload(w io.Writer, r io.ReaderAt, p Payload) error {
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h), io.NewSectionReader(r, PayloadOffset, p.Size))
+	n, err := io.Copy(io.MultiWriter(w, h), io.NewSectionReader(r, PayloadOffset+p.Offset, p.Size))
 	if err != nil {
 		return err
 	}
 	if n != p.Size {
-		return fmt.Errorf("output disk: the image is cut off, %d of %d bytes are there", n, p.Size)
+		return fmt.Errorf("output disk: the payload is cut off, %d of %d bytes are there", n, p.Size)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != p.SHA256 {
-		return fmt.Errorf("output disk: the image is damaged: its SHA-256 is %s, the guest wrote %s", got, p.SHA256)
+		return fmt.Errorf("output disk: the payload is damaged: its SHA-256 is %s, the guest wrote %s", got, p.SHA256)
 	}
 	return nil
 }
 
-// PayloadWriter writes the image to the output disk, as it comes, and hashes it.
+// PayloadWriter writes a payload to the output disk, as it comes, and hashes it.
 type PayloadWriter struct {
-	w    io.WriterAt
-	room int64 // bytes that the disk still takes
-	n    int64
-	h    hash.Hash
+	w     io.WriterAt
+	start int64 // from PayloadOffset on
+	room  int64 // bytes that the disk still takes
+	n     int64
+	h     hash.Hash
 }
 
 // NewPayloadWriter starts an image on a disk of size bytes. Its writes go to the disk as they are: give it large ones.
 func NewPayloadWriter(w io.WriterAt, size int64) *PayloadWriter {
 	return &PayloadWriter{w: w, room: size - PayloadOffset, h: sha256.New()}
+}
+
+// Next starts a further payload behind this one, which is complete.
+func (p *PayloadWriter) Next() *PayloadWriter {
+	gap := -(p.start + p.n) & (HeaderOffset - 1)
+	return &PayloadWriter{w: p.w, start: p.start + p.n + gap, room: p.room - gap, h: sha256.New()}
 }
 
 // ErrOutputFull says that the image does not fit.
@@ -167,7 +174,7 @@ func (p *PayloadWriter) Write(b []byte) (int, error) {
 	if int64(len(b)) > p.room {
 		return 0, ErrOutputFull
 	}
-	n, err := p.w.WriteAt(b, PayloadOffset+p.n)
+	n, err := p.w.WriteAt(b, PayloadOffset+p.start+p.n)
 	p.h.Write(b[:n])
 	p.n += int64(n)
 	p.room -= int64(n)
@@ -176,7 +183,7 @@ func (p *PayloadWriter) Write(b []byte) (int, error) {
 
 // Payload describes what was written so far.
 func (p *PayloadWriter) Payload() Payload {
-	return Payload{Size: p.n, SHA256: hex.EncodeToString(p.h.Sum(nil))}
+	return Payload{Offset: p.start, Size: p.n, SHA256: hex.EncodeToString(p.h.Sum(nil))}
 }
 
 func writeHeader(d Disk, h header) error {

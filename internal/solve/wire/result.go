@@ -11,15 +11,18 @@ import (
 type Result struct {
 	Payload *Payload `json:"payload,omitempty"`
 	Failure *Failure `json:"failure,omitempty"`
+	Cache   *Payload `json:"cache,omitempty"` // blobs of the cache that the host does not have, beside an image
 	Times   Times    `json:"times"`
 	Memory  Memory   `json:"memory"`
 }
 
-// Payload is the image on the output disk: an OCI archive with one manifest.
+// Payload is an archive on the output disk. The image is an OCI archive with one manifest; of the cache there are only
+// blobs/sha256/….
 type Payload struct {
+	Offset int64  `json:"offset,omitempty"` // from PayloadOffset on; the image comes first
 	Size   int64  `json:"size"`             // bytes
 	SHA256 string `json:"sha256"`           // of the archive, hex
-	Digest string `json:"digest,omitempty"` // of the image's manifest, "sha256:…"
+	Digest string `json:"digest,omitempty"` // of the image's or the cache's manifest, "sha256:…"
 }
 
 // Times are seconds since the machine started, at the end of each part of the guest's work; 0 where it did not get to.
@@ -108,11 +111,16 @@ func decodeResult(text []byte) (Result, error) {
 	if (r.Payload == nil) == (r.Failure == nil) {
 		return Result{}, fmt.Errorf("result: it must have either a payload or a failure")
 	}
-	if r.Payload != nil && r.Payload.Size < 0 {
-		return Result{}, fmt.Errorf("result: a payload of %d bytes", r.Payload.Size)
+	for _, p := range []*Payload{r.Payload, r.Cache} {
+		if p != nil && (p.Size < 0 || p.Offset < 0 || p.Offset > maxOffset) {
+			return Result{}, fmt.Errorf("result: a payload of %d bytes at %d", p.Size, p.Offset)
+		}
 	}
 	return r, nil
 }
+
+// maxOffset bounds a payload's offset so that sums with it never overflow, in bytes.
+const maxOffset = 1 << 50
 
 func (f Failure) bounded() Failure {
 	f.Message, f.Step = clip(f.Message, MaxMessage), clip(f.Step, MaxOutputLine)

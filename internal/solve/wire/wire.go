@@ -4,6 +4,7 @@
 //	input disk    read-only  a tar archive, used as it lies: job.json first, then the names below
 //	secrets disk  read-only  secrets and ssh keys; only with a job that has some
 //	output disk   writable   a header that says how far the guest is, its result, and from PayloadOffset on the image
+//	                         and, if the job asks for it, new blobs of the cache
 //	scratch disk  writable   swap space; only with ScratchSwap
 //	console hvc0             one Event a line
 //
@@ -26,6 +27,7 @@ const (
 	DockerfileDir = "dockerfile" // the Dockerfile and, if it has one of its own, its .dockerignore
 	ContextsDir   = "contexts"   // further build contexts, contexts/NAME/…
 	StoresDir     = "oci"        // base images as OCI layouts, oci/STORE/blobs/sha256/…
+	CacheDir      = "cache"      // BuildKit's cache of former solves, cache/blobs/sha256/…
 )
 
 // Names in the initramfs, which does not depend on the job.

@@ -20,6 +20,7 @@ func fullJob() Job {
 		Images:   []Image{{Ref: "alpine:3.22", Store: "s0", Digest: someDigest}},
 		Contexts: []string{"assets"}, Secrets: []string{"token"}, SSH: []string{"default"},
 		Network: true, Scratch: ScratchSwap, Compression: Zstd,
+		Cache: &Cache{Manifests: []string{someDigest}},
 	}
 }
 
@@ -32,7 +33,7 @@ func TestJobGolden(t *testing.T) {
 		`"labels":{"org.example.who":"me"},"arch":"amd64","epoch":1,` +
 		`"images":[{"ref":"alpine:3.22","store":"s0","digest":"` + someDigest + `"}],` +
 		`"contexts":["assets"],"secrets":["token"],"ssh":["default"],"network":true,` +
-		`"scratch":"swap","compression":"zstd"}` + "\n"
+		`"scratch":"swap","compression":"zstd","cache":{"manifests":["` + someDigest + `"]}}` + "\n"
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
@@ -66,6 +67,7 @@ func TestJobErrors(t *testing.T) {
 		{"context", func(j *Job) { j.Contexts = []string{".."} }, "build context"},
 		{"secret twice", func(j *Job) { j.Secrets = []string{"a", "a"} }, "secret a is there twice"},
 		{"ssh", func(j *Job) { j.SSH = []string{"a/b"} }, "ssh key"},
+		{"cache", func(j *Job) { j.Cache.Manifests[0] = "sha256:../.." }, "cache manifest"},
 		{"context and image", func(j *Job) { j.Images[0].Ref = "assets" }, "rename one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -253,5 +255,36 @@ func TestEvents(t *testing.T) {
 	}
 	if _, err := DecodeEvent(make([]byte, MaxEvent+2)); err == nil {
 		t.Error("a line may have any length")
+	}
+}
+
+// TestNextPayload has the cache behind the image.
+func TestNextPayload(t *testing.T) {
+	d := disk(t)
+	image := NewPayloadWriter(d, PayloadOffset+HeaderOffset+10)
+	image.Write([]byte("the image"))
+	next := image.Next()
+	if _, err := next.Write([]byte("the cache")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Write([]byte("..")); err != ErrOutputFull {
+		t.Errorf("too much: %v", err)
+	}
+	for want, p := range map[string]Payload{"the image": image.Payload(), "the cache": next.Payload()} {
+		var b bytes.Buffer
+		if err := CopyPayload(&b, d, p); err != nil || b.String() != want {
+			t.Errorf("%q, %v", b.String(), err)
+		}
+	}
+	if p := next.Payload(); p.Offset != HeaderOffset {
+		t.Errorf("offset %d", p.Offset)
+	}
+	for _, text := range []string{
+		`{"payload":{"size":1,"sha256":""},"cache":{"offset":-1,"size":1,"sha256":""},"times":{},"memory":{}}`,
+		`{"payload":{"size":1,"sha256":""},"cache":{"offset":9223372036854775807,"size":1,"sha256":""},"times":{},"memory":{}}`,
+	} {
+		if _, err := decodeResult([]byte(text)); err == nil || !strings.Contains(err.Error(), "payload of") {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

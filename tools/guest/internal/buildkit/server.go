@@ -35,6 +35,7 @@ const Frontend = "dockerfile.v0"
 type Options struct {
 	Root   string // an empty folder on a file system that overlay file systems can lie on
 	Resolv string // content of /etc/resolv.conf in steps that may use the network
+	Cache  Cache  // of former solves; may be nil
 }
 
 // Server is an embedded BuildKit.
@@ -102,8 +103,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		Frontends: map[string]frontend.Frontend{
 			Frontend: forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
 		},
-		CacheManager:   solver.NewCacheManager(ctx, "local", cache, worker.NewCacheResultStorage(workers)),
-		Entitlements:   []string{"network.host"},
+		CacheManager: solver.NewCacheManager(ctx, "local", cache, worker.NewCacheResultStorage(workers)),
+		Entitlements: []string{"network.host"},
+
+		ResolveCacheExporterFuncs: cacheExporters(o.Cache),
+		ResolveCacheImporterFuncs: cacheImporters(o.Cache),
+
 		CacheStore:     cache,
 		HistoryDB:      history,
 		LeaseManager:   w.LeaseManager(),

@@ -25,6 +25,7 @@ type Inputs struct {
 	Dockerfile fsutil.FS                // folder of the Dockerfile
 	Contexts   map[string]fsutil.FS     // by the names of the job
 	Stores     map[string]content.Store // by the names of the job
+	Cache      content.Store            // all blobs that the host has: the cache's and the base images'
 }
 
 // Open reads an input disk of size bytes.
@@ -45,7 +46,7 @@ func Open(r io.ReaderAt, size int64) (*Inputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := []string{wire.JobFile, wire.ContextDir, wire.DockerfileDir, wire.ContextsDir, wire.StoresDir}
+	known := []string{wire.JobFile, wire.ContextDir, wire.DockerfileDir, wire.ContextsDir, wire.StoresDir, wire.CacheDir}
 	for _, name := range ix.nodes["."].children {
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("input disk: %q is no part of a job", name)
@@ -62,12 +63,15 @@ func Open(r io.ReaderAt, size int64) (*Inputs, error) {
 	for _, name := range job.Contexts {
 		in.Contexts[name] = &tree{ix, path.Join(wire.ContextsDir, name), at}
 	}
+	blobs := []string{wire.CacheDir}
 	for _, im := range job.Images {
 		root := path.Join(wire.StoresDir, im.Store)
 		if n := ix.nodes[root]; n == nil || n.kind != tar.TypeDir {
 			return nil, fmt.Errorf("input disk: there is no folder %s for base image %s", root, im.Ref)
 		}
-		in.Stores[im.Store] = &store{ix: ix, root: root}
+		in.Stores[im.Store] = &store{ix: ix, roots: []string{root}}
+		blobs = append(blobs, root)
 	}
+	in.Cache = &store{ix: ix, roots: blobs}
 	return in, nil
 }

@@ -109,6 +109,7 @@ func TestOpen(t *testing.T) {
 		{"context/b/", tar.TypeDir, "", 0o2770},
 		{"context/s", tar.TypeSymlink, "../../etc", 0o777},
 		{"contexts/more/x", tar.TypeReg, "", 0},
+		{"cache/blobs/sha256/" + digest.FromString("cached").Encoded(), tar.TypeReg, "cached", 0},
 	}...)))
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +133,14 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := in.Context.Open("../dockerfile/Dockerfile"); err == nil {
 		t.Error("a name leads out of the context")
+	}
+	for _, text := range []string{string(blob), "cached"} {
+		if info, err := in.Cache.Info(context.Background(), digest.FromString(text)); err != nil || info.Size != int64(len(text)) {
+			t.Errorf("the cache's %q: %+v, %v", text, info, err)
+		}
+	}
+	if _, err := in.Stores["s"].Info(context.Background(), digest.FromString("cached")); err == nil {
+		t.Error("a base image has a blob of the cache")
 	}
 	r, err := in.Stores["s"].ReaderAt(context.Background(), ocispecs.Descriptor{Digest: digest.FromBytes(blob)})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
@@ -12,22 +13,23 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// store serves the blobs of an OCI layout in the archive. BuildKit only reads from it.
+// store serves the blobs of OCI layouts in the archive. BuildKit only reads from it.
 type store struct {
 	content.Store // nil: what is not below is never asked for
 	ix            *index
-	root          string
+	roots         []string // where a blob may be
 }
 
 func (s *store) blob(d digest.Digest) (*node, error) {
 	if err := d.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: digest %q: %w", errdefs.ErrInvalidArgument, d, err)
 	}
-	n := s.ix.nodes[path.Join(s.root, "blobs", d.Algorithm().String(), d.Encoded())]
-	if n == nil {
-		return nil, fmt.Errorf("blob %s is not in the OCI layout of the base image: %w", d, errdefs.ErrNotFound)
+	for _, root := range s.roots {
+		if n := s.ix.nodes[path.Join(root, "blobs", d.Algorithm().String(), d.Encoded())]; n != nil {
+			return n, nil
+		}
 	}
-	return n, nil
+	return nil, fmt.Errorf("blob %s is not in %s: %w", d, strings.Join(s.roots, ", "), errdefs.ErrNotFound)
 }
 
 // Info implements content.InfoProvider.

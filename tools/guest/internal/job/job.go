@@ -101,16 +101,21 @@ func (r *runner) run(ctx context.Context) wire.Result {
 		watched = os.TempDir()
 	}
 	watch := machine.StartWatch(watched)
-	c, err := r.connect(ctx)
+	payload := wire.NewPayloadWriter(r.disk, size)
+	buffer := bufio.NewWriterSize(payload, bufferSize)
+	task.Output = buffer
+	var saved *saver
+	if r.Embedded != "" && task.Inputs.Job.Cache != nil { // a daemon has its own
+		saved = newSaver(task.Inputs.Cache, payload, buffer)
+		task.Cache = true
+	}
+	c, err := r.connect(ctx, saved)
 	if err != nil {
 		watch.Stop()
 		return failed(wire.FailInternal, err)
 	}
 	defer c.close()
 	r.reached(&r.times.BuildKit, "BuildKit ready")
-	payload := wire.NewPayloadWriter(r.disk, size)
-	buffer := bufio.NewWriterSize(payload, bufferSize)
-	task.Output = buffer
 	digest, failure := solve.Run(ctx, c.Client, task)
 	if err := buffer.Flush(); err != nil && failure == nil {
 		failure = &wire.Failure{Kind: wire.FailOutput, Message: err.Error()}
@@ -127,7 +132,16 @@ func (r *runner) run(ctx context.Context) wire.Result {
 	}
 	p := payload.Payload()
 	p.Digest = digest
-	return wire.Result{Payload: &p, Memory: watch.Stop()}
+	return wire.Result{Payload: &p, Cache: r.finish(saved), Memory: watch.Stop()}
+}
+
+// finish completes the cache. Without it the image is as good.
+func (r *runner) finish(s *saver) *wire.Payload {
+	p, err := s.finish()
+	if err != nil {
+		r.emit(wire.Event{Kind: wire.EventWarn, Text: err.Error()})
+	}
+	return p
 }
 
 // open reads the input disk and the secrets.
@@ -168,7 +182,7 @@ type connection struct {
 }
 
 // connect starts BuildKit, or connects to a daemon.
-func (r *runner) connect(ctx context.Context) (*connection, error) {
+func (r *runner) connect(ctx context.Context, saved *saver) (*connection, error) {
 	if r.Embedded == "" {
 		c, err := r.Daemon.connect(ctx)
 		if err != nil {
@@ -180,7 +194,11 @@ func (r *runner) connect(ctx context.Context) (*connection, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	s, err := buildkit.Start(ctx, buildkit.Options{Root: r.Embedded, Resolv: string(resolv)})
+	o := buildkit.Options{Root: r.Embedded, Resolv: string(resolv)}
+	if saved != nil {
+		o.Cache = saved.store
+	}
+	s, err := buildkit.Start(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("start BuildKit: %w", err)
 	}

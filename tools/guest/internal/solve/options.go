@@ -15,6 +15,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/tools/guest/internal/buildkit"
 	"github.com/fledge-build/fledge/tools/guest/internal/inputs"
 )
 
@@ -24,6 +25,7 @@ type Task struct {
 	Secrets wire.Secrets
 	Output  io.Writer // gets the OCI archive
 	Events  func(wire.Event)
+	Cache   bool // use and save the cache of the job; the BuildKit is the one inside this program
 	// HostNetwork says that the BuildKit allows RUN --network=host in a job that may use the network. A daemon that does not
 	// would refuse the whole job.
 	HostNetwork bool
@@ -80,23 +82,32 @@ func (t Task) options() (client.SolveOpt, error) {
 	case t.HostNetwork:
 		o.AllowedEntitlements = []string{"network.host"}
 	}
+	if t.Cache {
+		o.CacheExports = append(o.CacheExports, buildkit.CacheExport(t.compression()))
+		for _, d := range job.Cache.Manifests {
+			o.CacheImports = append(o.CacheImports, buildkit.CacheImport(d))
+		}
+	}
 	return o, t.addSecrets(&o)
 }
 
 // export asks for an OCI archive whose new layers have no time after the epoch. Compression is not forced: the layers
 // of the base images keep their bytes, and with those their digests.
 func (t Task) export() client.ExportEntry {
-	compression := t.Inputs.Job.Compression
-	if compression == "" {
-		compression = wire.Gzip
-	}
 	return client.ExportEntry{
 		Type:   client.ExporterOCI,
 		Output: func(map[string]string) (io.WriteCloser, error) { return nopCloser{t.Output}, nil },
 		Attrs: map[string]string{
-			"rewrite-timestamp": "true", "compression": compression, "oci-mediatypes": "true",
+			"rewrite-timestamp": "true", "compression": t.compression(), "oci-mediatypes": "true",
 		},
 	}
+}
+
+func (t Task) compression() string {
+	if c := t.Inputs.Job.Compression; c != "" {
+		return c
+	}
+	return wire.Gzip
 }
 
 func (t Task) addSecrets(o *client.SolveOpt) error {
