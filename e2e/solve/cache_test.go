@@ -15,8 +15,8 @@ import (
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
-// cacheDockerfile has what a cache could spoil: a stage that is not in the image, layers with nothing in them, times that are
-// the clock's, and a step that the context decides.
+// cacheDockerfile has what a cache could spoil: a stage that is not in the image, layers with nothing in them, times
+// that are the clock's, and a step that the context decides.
 const cacheDockerfile = `FROM busybox:1 AS build
 ARG WHO=nobody
 RUN mkdir /out && echo "hello $WHO" >/out/text && ln /out/text /out/linked && chown -R app:app /out
@@ -36,7 +36,8 @@ var stepLine = regexp.MustCompile(`(?m)^#(\d+) \[(?:[\w-]+ )?\d+/\d+\] (.*)$`)
 // ran gives the steps that were not taken from the cache, without FROM and the second half of COPY --link.
 func ran(said string) (list []string) {
 	for _, m := range stepLine.FindAllStringSubmatch(said, -1) {
-		if !strings.HasPrefix(m[2], "FROM ") && !strings.HasPrefix(m[2], "LINK ") && !strings.Contains(said, "\n#"+m[1]+" cached\n") {
+		other := strings.HasPrefix(m[2], "FROM ") || strings.HasPrefix(m[2], "LINK ")
+		if !other && !strings.Contains(said, "\n#"+m[1]+" cached\n") {
 			list = append(list, m[2])
 		}
 	}
@@ -115,7 +116,8 @@ func TestCache(t *testing.T) {
 
 	got, said = k.cached(t, "two", with...)
 	sameImage(t, changed, got, said)
-	if diff := cmp.Diff([]string{"COPY --link name /srv/name", "RUN cat /srv/name >/read", "WORKDIR /srv"}, ran(said)); diff != "" {
+	want := []string{"COPY --link name /srv/name", "RUN cat /srv/name >/read", "WORKDIR /srv"}
+	if diff := cmp.Diff(want, ran(said)); diff != "" {
 		t.Errorf("a file is changed: steps that ran (-want +got):\n%s\n%s", diff, said)
 	}
 
@@ -202,7 +204,8 @@ func TestCacheLimit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	const large = "FROM scratch\nCOPY noise /\n"
 	for _, key := range []string{"a", "b"} {
-		j := k.job(t, large, map[string]string{"noise": noise(key, 3<<20)}, "--cache", dir, "--cache-key", key, "--cache-mb", "4")
+		files := map[string]string{"noise": noise(key, 3<<20)}
+		j := k.job(t, large, files, "--cache", dir, "--cache-key", key, "--cache-mb", "4")
 		if said, err := k.run(t, j); err != nil {
 			t.Fatalf("%v\n%s", err, said)
 		}
@@ -211,8 +214,11 @@ func TestCacheLimit(t *testing.T) {
 		}
 	}
 	index, err := os.ReadFile(filepath.Join(dir, "index.json"))
-	if err != nil || strings.Contains(string(index), `ref.name":"a"`) || !strings.Contains(string(index), `ref.name":"b"`) {
-		t.Errorf("index %s, %v", index, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(index); strings.Contains(text, `ref.name":"a"`) || !strings.Contains(text, `ref.name":"b"`) {
+		t.Errorf("index %s", text)
 	}
 }
 

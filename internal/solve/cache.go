@@ -16,8 +16,8 @@ import (
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
-// Cache says where BuildKit's cache of former solves is. It makes a solve faster and changes nothing else: what is damaged
-// is not used, and what does not fit in is not saved.
+// Cache says where BuildKit's cache of former solves is. It makes a solve faster and changes nothing else: what is
+// damaged is not used, and what does not fit in is not saved.
 type Cache struct {
 	Dir   string
 	Key   string // names what is solved, "//app:image": its former solves help most
@@ -50,8 +50,8 @@ func (t *task) openCache(ctx context.Context) error {
 	return nil
 }
 
-// writeFamily writes what a result depends on and BuildKit's own keys leave out: BuildKit itself and the kernel, and what
-// secrets say.
+// writeFamily writes what a result depends on and BuildKit's own keys leave out: BuildKit itself and the kernel, and
+// what secrets say.
 func (t *task) writeFamily(w io.Writer) error {
 	for _, file := range []string{t.Machine.Kernel, t.Machine.Initramfs} {
 		d, n, err := measure(context.Background(), func() (io.ReadCloser, error) { return os.Open(file) })
@@ -80,8 +80,8 @@ func (t *task) writeCache(ctx context.Context, a archive) error {
 	return nil
 }
 
-// saveCache adds what the guest's solve brought. That it cannot is told, but the image is as good without; only an end of
-// ctx is an error.
+// saveCache adds what the guest's solve brought. That it cannot is told, but the image is as good without; only an end
+// of ctx is an error.
 func (t *task) saveCache(ctx context.Context, disk string, p *wire.Payload) error {
 	if t.cache == nil || p == nil {
 		return nil
@@ -120,8 +120,8 @@ func (t *task) unpackCache(ctx context.Context, disk string, p wire.Payload) err
 	if !wire.IsDigest(p.Digest) {
 		return fmt.Errorf("the guest gave no manifest but %q", p.Digest)
 	}
-	return unpackBlobs(bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(f, wire.PayloadOffset+p.Offset, p.Size)}, 1<<20),
-		t.cache.File)
+	archive := io.NewSectionReader(f, wire.PayloadOffset+p.Offset, p.Size)
+	return unpackBlobs(bufio.NewReaderSize(contextReader{ctx, archive}, 1<<20), t.cache.File)
 }
 
 // unpackBlobs writes each blob of an archive to the file that is given for its digest.

@@ -242,7 +242,8 @@ func TestCacheFamily(t *testing.T) {
 	g := newCacheGuest(t, "one")
 	dir := filepath.Join(t.TempDir(), "cache")
 	solveCached(t, dir, g, nil)
-	if said := solveCached(t, dir, g, func(o *Options) { o.Job.Epoch = 7 }); g.asked || !strings.Contains(said, "SOURCE_DATE_EPOCH") {
+	said := solveCached(t, dir, g, func(o *Options) { o.Job.Epoch = 7 })
+	if g.asked || !strings.Contains(said, "SOURCE_DATE_EPOCH") {
 		t.Errorf("with an epoch: %t, %q", g.asked, said)
 	}
 }
@@ -250,13 +251,16 @@ func TestCacheFamily(t *testing.T) {
 // TestCacheIsNotSaved has guests whose cache is of no use, though their image is.
 func TestCacheIsNotSaved(t *testing.T) {
 	other := fromMemory([]byte("other")).digest
+	spoil := func(how func(p *wire.Payload, b []byte)) func(*cacheGuest) {
+		return func(g *cacheGuest) { g.spoil = how }
+	}
 	for name, c := range map[string]struct {
-		edit func(*cacheGuest)
+		edit func(g *cacheGuest)
 		want string
 	}{
-		"wrong sum":     {func(g *cacheGuest) { g.spoil = func(p *wire.Payload, _ []byte) { p.SHA256 = other[7:] } }, "damaged"},
-		"wrong blob":    {func(g *cacheGuest) { g.spoil = func(_ *wire.Payload, b []byte) { b[512] ^= 1 } }, "has the digest"},
-		"climbs out":    {func(g *cacheGuest) { g.spoil = func(_ *wire.Payload, b []byte) { copy(b, "../") } }, "tar"},
+		"wrong sum":     {spoil(func(p *wire.Payload, _ []byte) { p.SHA256 = other[7:] }), "damaged"},
+		"wrong blob":    {spoil(func(_ *wire.Payload, b []byte) { b[512] ^= 1 }), "has the digest"},
+		"climbs out":    {spoil(func(_ *wire.Payload, b []byte) { copy(b, "../") }), "tar"},
 		"no digest":     {func(g *cacheGuest) { g.manifest = "../../x" }, "gave no manifest"},
 		"no manifest":   {func(g *cacheGuest) { g.manifest = other }, "manifest " + other},
 		"missing layer": {func(g *cacheGuest) { g.blobs = g.blobs[:2] }, "did not give blob"},
@@ -264,7 +268,8 @@ func TestCacheIsNotSaved(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "cache")
 		g := newCacheGuest(t, "one")
 		c.edit(g)
-		if said := solveCached(t, dir, g, nil); !strings.Contains(said, "this solve is not saved") || !strings.Contains(said, c.want) {
+		said := solveCached(t, dir, g, nil)
+		if !strings.Contains(said, "this solve is not saved") || !strings.Contains(said, c.want) {
 			t.Errorf("%s: %q", name, said)
 		}
 		next := newCacheGuest(t)

@@ -6,8 +6,8 @@
 //	salt             random bytes
 //	lock             held (flock) while one of the above changes
 //
-// Readers see whole files alone: new ones are renamed or linked to their place, under the lock. What a solve uses has a name
-// in its session, so that it stays while others evict it.
+// Readers see whole files alone: new ones are renamed or linked to their place, under the lock. What a solve uses has
+// a name in its session, so that it stays while others evict it.
 package cachedir
 
 import (

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,7 +58,9 @@ func cacheOf(t testing.TB, texts ...string) (files map[string]string, manifest s
 		files[d.String()] = text
 		return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: d, Size: int64(len(text))}
 	}
-	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: add("{}")}
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: add("{}"),
+	}
 	for _, text := range texts {
 		m.Layers = append(m.Layers, add(text))
 	}
@@ -241,21 +242,20 @@ func TestMissingBlob(t *testing.T) {
 
 func TestDamage(t *testing.T) {
 	blob := func(d *Dir, text string) string { return d.blob(digest.FromString(text).String()) }
+	write := func(file, text string) error { return os.WriteFile(file, []byte(text), 0o600) }
 	for _, c := range []struct {
 		name  string
 		spoil func(d *Dir, manifest string) error
 		want  string
 		left  int // manifests
 	}{
-		{"other content", func(d *Dir, _ string) error { return os.WriteFile(blob(d, "a"), []byte("b"), 0o600) }, "have the digest", 1},
+		{"other content", func(d *Dir, _ string) error { return write(blob(d, "a"), "b") }, "have the digest", 1},
 		{"cut off", func(d *Dir, _ string) error { return os.Truncate(blob(d, "a"), 0) }, "have the digest", 1},
 		{"shared blob", func(d *Dir, _ string) error { return os.Truncate(blob(d, "shared"), 1) }, "have the digest", 0},
 		{"gone", func(d *Dir, _ string) error { return os.Remove(blob(d, "a")) }, "no such file", 1},
-		{"manifest", func(d *Dir, m string) error { return os.WriteFile(d.blob(m), []byte("{}"), 0o600) }, "damaged", 1},
-		{"lying manifest", func(d *Dir, m string) error {
-			return os.WriteFile(d.blob(m), []byte(`{"config":{"digest":"../../x"}}`), 0o600)
-		}, "damaged", 1},
-		{"index", func(d *Dir, _ string) error { return os.WriteFile(d.index(), []byte(`{"manifests":[{}]}`), 0o600) }, "starts anew", 0},
+		{"manifest", func(d *Dir, m string) error { return write(d.blob(m), "{}") }, "damaged", 1},
+		{"lying manifest", func(d *Dir, m string) error { return write(d.blob(m), `{"config":{"digest":"../../x"}}`) }, "damaged", 1},
+		{"index", func(d *Dir, _ string) error { return write(d.index(), `{"manifests":[{}]}`) }, "starts anew", 0},
 		{"cut off index", func(d *Dir, _ string) error { return os.Truncate(d.index(), 20) }, "starts anew", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -344,91 +344,4 @@ func TestEnd(t *testing.T) {
 	if s := use(t, d, "a"); len(s.Manifests) != 1 {
 		t.Error("an ended solve has dropped the cache")
 	}
-}
-
-// workerEnv has the directory that a worker process uses.
-const workerEnv = "FLEDGE_TEST_CACHEDIR"
-
-// TestWorker is a process of TestProcesses.
-func TestWorker(t *testing.T) {
-	dir, name, _ := strings.Cut(os.Getenv(workerEnv), "=")
-	if dir == "" {
-		t.Skip("a part of TestProcesses")
-	}
-	d := open(t, dir, 6000)
-	for i := range 30 {
-		s := use(t, d, fmt.Sprint("key", i%5))
-		contents(t, s)
-		save(t, s, "shared", name, strings.Repeat(fmt.Sprint(i%7), 1000))
-	}
-}
-
-// TestProcesses has processes use a directory that is too small for all.
-func TestProcesses(t *testing.T) {
-	dir := t.TempDir()
-	var running []*exec.Cmd
-	for i := range 4 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestWorker$", "-test.v")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=worker %d", workerEnv, dir, i))
-		out := &strings.Builder{}
-		cmd.Stdout, cmd.Stderr = out, out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		running = append(running, cmd)
-	}
-	for _, cmd := range running {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%v\n%s", err, cmd.Stdout)
-		}
-	}
-	d := open(t, dir, 6000)
-	if n := size(t, d); n > 6000 || n == 0 {
-		t.Errorf("%d bytes", n)
-	}
-	if list, err := os.ReadDir(d.sessions()); err != nil || len(list) > 0 {
-		t.Errorf("%d sessions stay, %v", len(list), err)
-	}
-	s := use(t, d, "key0")
-	defer s.Close()
-	if len(s.Manifests) == 0 {
-		t.Error("nothing is left")
-	}
-}
-
-func FuzzDecodeIndex(f *testing.F) {
-	b, _ := encodeIndex([]entry{{"family", "key", digest.FromString("x").String(), 5}})
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		list, err := decodeIndex(b)
-		if err != nil {
-			return
-		}
-		if b, err = encodeIndex(list); err != nil {
-			t.Fatal(err)
-		}
-		again, err := decodeIndex(b)
-		if err != nil || !slices.Equal(list, again) {
-			t.Errorf("%+v becomes %+v, %v", list, again, err)
-		}
-		for _, e := range list {
-			_ = hash(e.manifest)
-		}
-	})
-}
-
-func FuzzBlobsOf(f *testing.F) {
-	files, manifest := cacheOf(f, "one", "one", "two")
-	f.Add([]byte(files[manifest]))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		list, err := blobsOf(b)
-		if err != nil {
-			return
-		}
-		for i, d := range list {
-			if strings.Contains(hash(d), "/") || slices.Contains(list[:i], d) {
-				t.Errorf("digests %q", list)
-			}
-		}
-	})
 }

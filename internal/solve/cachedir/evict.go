@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// evict writes the index without the caches that were used least recently, as far as the limit asks for that, and removes
-// all blobs that none of the others needs. The lock is held.
+// evict writes the index without the caches that were used least recently, as far as the limit asks for that, and
+// removes all blobs that none of the others needs. The lock is held.
 func (d *Dir) evict(list []entry) error {
 	keep := map[string]bool{}
 	var total int64
@@ -40,8 +40,8 @@ func (d *Dir) evict(list []entry) error {
 	return err
 }
 
-// need gives the blobs of an entry that are not kept yet, and their size in bytes. What is damaged needs nothing, and is
-// found out when it is used.
+// need gives the blobs of an entry that are not kept yet, and their size in bytes. What is damaged needs nothing, and
+// is found out when it is used.
 func (d *Dir) need(e entry, keep map[string]bool) (blobs []string, size int64) {
 	all, err := readManifest(d.blob(e.manifest), e.manifest)
 	if err != nil {

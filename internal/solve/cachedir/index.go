@@ -55,14 +55,18 @@ func decodeIndex(b []byte) (list []entry, err error) {
 		if !wire.IsDigest(m.Digest.String()) || m.Size <= 0 || m.Size > maxManifest {
 			return nil, fmt.Errorf("manifest %q of %d bytes", m.Digest, m.Size)
 		}
-		list = append(list, entry{m.Annotations[familyAnnotation], m.Annotations[ocispec.AnnotationRefName], m.Digest.String(), m.Size})
+		list = append(list, entry{
+			family: m.Annotations[familyAnnotation], key: m.Annotations[ocispec.AnnotationRefName],
+			manifest: m.Digest.String(), size: m.Size,
+		})
 	}
 	return list, nil
 }
 
 func encodeIndex(list []entry) ([]byte, error) {
 	index := ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{}, // never null
 	}
 	for _, e := range list {
 		index.Manifests = append(index.Manifests, ocispec.Descriptor{

@@ -34,8 +34,8 @@ type Blob struct {
 	Size   int64
 }
 
-// Use starts a session with the caches of a key, or, if there is none, with those of the family that were used last. note
-// is told of damage, which costs results and nothing else. The session must be closed.
+// Use starts a session with the caches of a key, or, if there is none, with those of the family that were used last.
+// note is told of damage, which costs results and nothing else. The session must be closed.
 func (d *Dir) Use(ctx context.Context, family, key string, note func(error)) (*Session, error) {
 	s := &Session{d: d, family: family, key: key}
 	linked, err := s.start(note)
@@ -166,8 +166,8 @@ func readBlob(ctx context.Context, digest, file string) (Blob, error) {
 	return Blob{digest, file, n}, nil
 }
 
-// Save adds the cache with this manifest. What it needs must be files of the session, or missing writes them. Then what was
-// not used for longest goes, if the directory is too large.
+// Save adds the cache with this manifest. What it needs must be files of the session, or missing writes them. Then
+// what was not used for longest goes, if the directory is too large.
 func (s *Session) Save(manifest string, missing func(digest, file string) error) error {
 	blobs, err := readManifest(s.File(manifest), manifest)
 	if err != nil {

@@ -56,14 +56,15 @@ func cacheImporters(c Cache) map[string]remotecache.ResolveCacheImporterFunc {
 	if c == nil {
 		return nil
 	}
-	return map[string]remotecache.ResolveCacheImporterFunc{
-		cacheType: func(ctx context.Context, _ session.Group, attrs map[string]string) (remotecache.Importer, ocispecs.Descriptor, error) {
-			d := digest.Digest(attrs["digest"])
-			info, err := c.Info(ctx, d)
-			if err != nil {
-				return nil, ocispecs.Descriptor{}, fmt.Errorf("manifest of the cache: %w", err)
-			}
-			return remotecache.NewImporter(c), ocispecs.Descriptor{Digest: d, Size: info.Size}, nil
-		},
+	resolve := func(
+		ctx context.Context, _ session.Group, attrs map[string]string,
+	) (remotecache.Importer, ocispecs.Descriptor, error) {
+		d := digest.Digest(attrs["digest"])
+		info, err := c.Info(ctx, d)
+		if err != nil {
+			return nil, ocispecs.Descriptor{}, fmt.Errorf("manifest of the cache: %w", err)
+		}
+		return remotecache.NewImporter(c), ocispecs.Descriptor{Digest: d, Size: info.Size}, nil
 	}
+	return map[string]remotecache.ResolveCacheImporterFunc{cacheType: resolve}
 }

@@ -22,8 +22,8 @@ type Provider interface {
 	content.InfoProvider
 }
 
-// Store reads from a Provider, and writes what that does not have to a tar archive of blobs/sha256/…, one blob after the
-// other.
+// Store reads from a Provider, and writes what that does not have to a tar archive of blobs/sha256/…, one blob after
+// the other.
 type Store struct {
 	Provider
 	begin func() (io.Writer, error)
