@@ -17,11 +17,12 @@ import (
 
 // inMachine are the Dockerfiles that are solved in a machine, too.
 var inMachine = []string{
-	"stages", "COPY --parents", "RUN --mount=type=secret", userAttributes, "file capabilities", "CMD and ENTRYPOINT",
+	"stages", "COPY --parents", "RUN --mount=type=secret", "file capabilities", "CMD and ENTRYPOINT",
+	"extended attributes", "ADD local archives",
 }
 
-// userAttributes is what the machine's scratch space, a tmpfs, has only with Linux 6.6 and later.
-const userAttributes = "extended attributes"
+// userAttributes are those with attributes user.*, which the machine's scratch space, a tmpfs, has from Linux 6.6 on.
+var userAttributes = []string{"extended attributes", "ADD local archives"}
 
 // TestMachine solves a sample in a real machine: same bytes as on this one.
 func TestMachine(t *testing.T) {
@@ -32,8 +33,14 @@ func TestMachine(t *testing.T) {
 			continue
 		}
 		t.Run(d.name, func(t *testing.T) {
-			if release := filepath.Base(os.Getenv("FLEDGE_KERNEL_MODULES")); d.name == userAttributes && older(release, 6, 6) {
-				t.Skipf("attributes user.* do not work in a machine with Linux %s: its tmpfs has none before 6.6", release)
+			if release := filepath.Base(os.Getenv("FLEDGE_KERNEL_MODULES")); slices.Contains(userAttributes, d.name) && older(release, 6, 6) {
+				o := d.options(t, base)
+				o.Machine = machine
+				if _, err := solve.Solve(t.Context(), filepath.Join(t.TempDir(), "out"), o); err == nil {
+					t.Error("attributes were lost without an error")
+				} else {
+					t.Skipf("no attributes user.* in a machine with Linux %s: %v", release, err)
+				}
 			}
 			o := d.options(t, base)
 			o.Program = embedded(t)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/moby/buildkit/worker"
 	"github.com/sirupsen/logrus"
 	_ "golang.org/x/crypto/x509roots/fallback" // for ADD https://: the build machine has no certificates
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -57,15 +59,26 @@ func (r *remarks) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLev
 
 // Fire implements logrus.Hook.
 func (r *remarks) Fire(e *logrus.Entry) error {
-	if strings.HasPrefix(e.Message, "failed to rewrite layer") {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.list = append(r.list, fmt.Sprintf("%s: %v", e.Message, e.Data[logrus.ErrorKey]))
+	text := fmt.Sprint(map[string]any(e.Data)) // some have one error, some a list of texts
+	switch {
+	case strings.HasPrefix(e.Message, "failed to rewrite layer"):
+		r.add(fmt.Sprintf("%s: %v", e.Message, e.Data[logrus.ErrorKey]))
+	case strings.HasPrefix(e.Message, "ignored xattr") && strings.Contains(text, unix.ENOTSUP.Error()):
+		r.add(e.Message + ": the file system that BuildKit works on has no such attributes; " +
+			"that of the build machine, a tmpfs, has them from Linux 6.6 on")
 	}
 	return nil
 }
 
-// Err is the error of a solve that BuildKit took for done: layers whose times it could not set.
+func (r *remarks) add(remark string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.list, remark) {
+		r.list = append(r.list, remark)
+	}
+}
+
+// Err is the error of a solve that BuildKit took for done: layers whose times it could not set, attributes it lost.
 func (s *Server) Err() error {
 	s.remarks.mu.Lock()
 	defer s.remarks.mu.Unlock()
