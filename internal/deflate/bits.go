@@ -2,7 +2,6 @@ package deflate
 
 import (
 	"encoding/binary"
-	"math/bits"
 )
 
 // bitWriter writes the bit stream of RFC 1951, section 3.1.1: fields go in from the low bit of a byte up.
@@ -60,21 +59,3 @@ func (w *bitWriter) bytes(b []byte) {
 
 func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
-
-// matchLen returns how many bytes at a and b are equal, a < b, up to limit (an index for b, <= len(src)).
-func matchLen(src []byte, a, b, limit int) int {
-	start := b
-	src = src[:limit]
-	for b+8 <= len(src) {
-		if d := load64(src, a) ^ load64(src, b); d != 0 {
-			return b - start + bits.TrailingZeros64(d)>>3
-		}
-		a += 8
-		b += 8
-	}
-	for b < len(src) && src[a] == src[b] {
-		a++
-		b++
-	}
-	return b - start
-}

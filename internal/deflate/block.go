@@ -3,7 +3,7 @@ package deflate
 import (
 	"math/bits"
 
-	"github.com/fledge-build/fledge/internal/huffman"
+	"github.com/fledge-build/fledge/internal/entropy"
 )
 
 const maxBits = 15 // of a code of literals, lengths or distances
@@ -110,7 +110,7 @@ type blockWriter struct {
 	bitWriter
 	codes  codes
 	header header
-	tree   huffman.Builder
+	tree   entropy.Builder
 }
 
 // twoSymbols gives the first symbols a count until two have one: decoders differ in what they take for less.

@@ -1,6 +1,10 @@
 package deflate
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/lz77"
+)
 
 // finder holds data and tells where the bytes at a position occurred before.
 type finder struct {
@@ -112,7 +116,7 @@ func (f *finder) search(found *matches, i, hi, best, depth, nice int) {
 		if load32(buf, j+best-3) != tail || load32(buf, j) != v {
 			continue
 		}
-		if m := 4 + matchLen(buf, j+4, i+4, limit); m > best {
+		if m := 4 + lz77.MatchLen(buf, j+4, i+4, limit); m > best {
 			best = m
 			found.add(m, i-j)
 			if m >= nice || i+m >= limit {

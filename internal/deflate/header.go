@@ -1,6 +1,6 @@
 package deflate
 
-import "github.com/fledge-build/fledge/internal/huffman"
+import "github.com/fledge-build/fledge/internal/entropy"
 
 // The alphabet of code lengths, RFC 1951, section 3.2.7.
 const (
@@ -29,7 +29,7 @@ type header struct {
 }
 
 // make describes c.
-func (h *header) make(c *codes, tree *huffman.Builder) {
+func (h *header) make(c *codes, tree *entropy.Builder) {
 	h.lits, h.dists = litSymbols, distSyms
 	for c.litLen[h.lits-1] == 0 {
 		h.lits--

@@ -1,5 +1,7 @@
 package deflate
 
+import "github.com/fledge-build/fledge/internal/entropy"
+
 // optimizer finds the cheapest sequences under the statistics of a parse before.
 type optimizer struct {
 	lit    [256]int32 // prices in 1/256 bit
@@ -40,7 +42,7 @@ func (o *optimizer) setPrices(n *counts) {
 
 // price is what a symbol takes that is n of total, in 1/256 bit.
 func price(n, total uint32) int32 {
-	p := log2(2*total+2) - log2(max(2*n, 1)) // what never occurs is half a time there
+	p := entropy.Log2(2*total+2) - entropy.Log2(max(2*n, 1)) // what never occurs is half a time there
 	return min(max(p, 1<<costShift), maxBits<<costShift)
 }
 

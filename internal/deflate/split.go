@@ -1,6 +1,6 @@
 package deflate
 
-import "math/bits"
+import "github.com/fledge-build/fledge/internal/entropy"
 
 // splitter divides sequences into blocks.
 type splitter struct {
@@ -91,7 +91,7 @@ func (p *splitter) merge() {
 	}
 }
 
-const costShift = 8
+const costShift = entropy.Shift
 
 // What the description of a block's codes takes, about, in bits, and what each symbol adds.
 const (
@@ -128,39 +128,15 @@ func timesLog(x uint32) int64 {
 	if x < uint32(len(smallLog)) {
 		return int64(smallLog[x])
 	}
-	return int64(x) * int64(log2(x))
+	return int64(x) * int64(entropy.Log2(x))
 }
 
 // smallLog is timesLog for small numbers.
 var smallLog = func() (t [4096]int32) {
 	for i := range t {
 		if i > 0 {
-			t[i] = int32(i) * log2(uint32(i))
+			t[i] = int32(i) * entropy.Log2(uint32(i))
 		}
 	}
 	return t
 }()
-
-// log2Frac[i] is log2(1 + i/256) in 1/256. It is computed in integers: floating point may be fused on some machines.
-var log2Frac = func() (t [256]uint16) {
-	for i := range t {
-		x := uint64(256+i) << 22 // 1.0 is 1<<30
-		r := 0
-		for range costShift + 2 {
-			x = x * x >> 30
-			r <<= 1
-			if x >= 1<<31 {
-				x >>= 1
-				r |= 1
-			}
-		}
-		t[i] = uint16((r + 2) >> 2)
-	}
-	return t
-}()
-
-func log2(x uint32) int32 {
-	h := bits.Len32(x) - 1
-	f := uint32(uint64(x) << (31 - uint(h)) >> 23 & 255)
-	return int32(h<<costShift) + int32(log2Frac[f])
-}

@@ -2,7 +2,8 @@ package zstdblock
 
 import (
 	"encoding/binary"
-	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/entropy"
 )
 
 // bitWriter writes the backward bit streams of RFC 8878 section 4.1: fields go in from the low bit up, the reader
@@ -43,54 +44,6 @@ func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
 // costOne is one bit in the fixed point in which prices are counted.
 const (
-	costShift = 8
-	costOne   = 1 << costShift
+	costShift = entropy.Shift
+	costOne   = entropy.One
 )
-
-// log2Frac[i] is log2(1 + i/256) in units of costOne. It is computed in integers: floating point may be fused on some
-// machines, and every price must be the same on all of them.
-var log2Frac = func() (t [257]uint16) {
-	for i := range t {
-		x := uint64(256+i) << 22 // 1.0 is 1<<30
-		r := 0
-		if x >= 1<<31 {
-			t[i] = costOne
-			continue
-		}
-		for b := 0; b < costShift+2; b++ {
-			x = x * x >> 30
-			r <<= 1
-			if x >= 1<<31 {
-				x >>= 1
-				r |= 1
-			}
-		}
-		t[i] = uint16((r + 2) >> 2)
-	}
-	return t
-}()
-
-// log2Cost returns log2(x) in units of costOne, x >= 1.
-func log2Cost(x uint32) int32 {
-	h := bits.Len32(x) - 1
-	f := uint32(uint64(x) << (31 - uint(h)) >> 23 & 255)
-	return int32(h<<costShift) + int32(log2Frac[f])
-}
-
-// matchLen returns how many bytes at a and b are equal, a < b, up to limit (an index for b, <= len(src)).
-func matchLen(src []byte, a, b, limit int) int {
-	start := b
-	src = src[:limit]
-	for b+8 <= len(src) {
-		if d := load64(src, a) ^ load64(src, b); d != 0 {
-			return b - start + bits.TrailingZeros64(d)>>3
-		}
-		a += 8
-		b += 8
-	}
-	for b < len(src) && src[a] == src[b] {
-		a++
-		b++
-	}
-	return b - start
-}

@@ -1,6 +1,10 @@
 package zstdblock
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/entropy"
+)
 
 const (
 	maxFSESymbols = 53
@@ -158,7 +162,7 @@ func (t *fseTable) cost(counts []uint32) int64 {
 		if i >= t.n || t.norm[i] == 0 {
 			return -1
 		}
-		sum += int64(c) * (int64(t.log)<<costShift - int64(log2Cost(uint32(abs16(t.norm[i])))))
+		sum += int64(c) * (int64(t.log)<<costShift - int64(entropy.Log2(uint32(abs16(t.norm[i])))))
 	}
 	return sum
 }

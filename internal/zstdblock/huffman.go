@@ -2,7 +2,8 @@ package zstdblock
 
 import (
 	"encoding/binary"
-	"slices"
+
+	"github.com/fledge-build/fledge/internal/entropy"
 )
 
 const maxHuffBits = 11 // RFC 8878 section 4.2.1
@@ -17,90 +18,15 @@ type huffTable struct {
 
 // huffBuilder holds the scratch space of build.
 type huffBuilder struct {
-	keys   [256]uint64
-	weight [512]uint32
-	parent [512]uint16
-	fse    fseTable
-	buf    [160]byte
-}
-
-// tree builds the unlimited Huffman tree over the first n keys, which are sorted, and leaves it in parent.
-func (b *huffBuilder) tree(n int) {
-	// Two queues: leaves in order, inner nodes in order of creation.
-	for i, k := range b.keys[:n] {
-		b.weight[i] = uint32(k >> 8)
-	}
-	leaf, inner := 0, n
-	for next := n; next < 2*n-1; next++ {
-		sum := uint32(0)
-		for range 2 {
-			if leaf < n && (inner >= next || b.weight[leaf] <= b.weight[inner]) {
-				sum += b.weight[leaf]
-				b.parent[leaf] = uint16(next)
-				leaf++
-			} else {
-				sum += b.weight[inner]
-				b.parent[inner] = uint16(next)
-				inner++
-			}
-		}
-		b.weight[next] = sum
-	}
-}
-
-// lengths computes code lengths of at most maxHuffBits for the symbols with a count; at least two must have one.
-func (b *huffBuilder) lengths(counts *[256]uint32, out *[256]uint8) (maxLen uint) {
-	n := 0
-	for s, c := range counts {
-		out[s] = 0
-		if c > 0 {
-			b.keys[n] = uint64(c)<<8 | uint64(s)
-			n++
-		}
-	}
-	keys := b.keys[:n]
-	slices.Sort(keys)
-	b.tree(n)
-	var byLen [maxHuffBits + 1]int
-	depth := b.weight[:2*n-1]
-	depth[2*n-2] = 0
-	over := 0 // Kraft sum beyond one, in units of 2^-maxHuffBits
-	for i := 2*n - 3; i >= 0; i-- {
-		depth[i] = depth[b.parent[i]] + 1
-		if i < n {
-			d := min(depth[i], maxHuffBits)
-			byLen[d]++
-			over += 1 << (maxHuffBits - d)
-		}
-	}
-	over -= 1 << maxHuffBits
-	// Clamped leaves overfill the code: hang one deepest leaf beside another, higher leaf until it fits.
-	for ; over > 0; over-- {
-		d := maxHuffBits - 1
-		for byLen[d] == 0 {
-			d--
-		}
-		byLen[d]--
-		byLen[d+1] += 2
-		byLen[maxHuffBits]--
-	}
-	i := 0
-	for d := maxHuffBits; d > 0; d-- {
-		for range byLen[d] {
-			out[uint8(keys[i])] = uint8(d)
-			if maxLen == 0 {
-				maxLen = uint(d)
-			}
-			i++
-		}
-	}
-	return maxLen
+	lengths entropy.Builder
+	fse     fseTable
+	buf     [160]byte
 }
 
 // build makes the table for counts, of which at least two are not zero.
 func (b *huffBuilder) build(t *huffTable, counts *[256]uint32) {
 	var length [256]uint8
-	t.bits = b.lengths(counts, &length)
+	t.bits = b.lengths.Lengths(counts[:], maxHuffBits, length[:])
 	var perLen [maxHuffBits + 2]uint32
 	for s, l := range length {
 		if l > 0 {

@@ -1,6 +1,10 @@
 package zstdblock
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/lz77"
+)
 
 // lazyParser takes the best match at a position unless one of the next two positions has a better one. It searches
 // only where it stands, along chains of places with the same first bytes.
@@ -100,7 +104,7 @@ func (p *lazyParser) search(i, hi int, start bool, reps *[3]uint32) (ml, off int
 		r = int(reps[1]) // the last match ended here, so its distance cannot go on
 	}
 	if r <= i && load32(buf, i-r) == v {
-		ml, off = 4+matchLen(buf, i+4-r, i+4, hi), r
+		ml, off = 4+lz77.MatchLen(buf, i+4-r, i+4, hi), r
 		if ml >= p.nice {
 			return ml, off
 		}
@@ -117,7 +121,7 @@ func (p *lazyParser) search(i, hi int, start bool, reps *[3]uint32) (ml, off int
 		if load32(buf, j+last-3) != load32(buf, i+last-3) {
 			continue
 		}
-		m := matchLen(buf, j, i, hi)
+		m := lz77.MatchLen(buf, j, i, hi)
 		if m <= last {
 			continue
 		}

@@ -1,5 +1,7 @@
 package zstdblock
 
+import "github.com/fledge-build/fledge/internal/lz77"
+
 // fastParser takes the first match it sees: that of eight bytes or more, else a short one. It looks at ever fewer
 // positions the longer it finds nothing.
 type fastParser struct {
@@ -71,9 +73,9 @@ func (p *fastParser) single(lo, hi int, reps [3]uint32) ([]sequence, [3]uint32) 
 		if r := int(reps[0]); r <= i && load32(src, i+1-r) == uint32(v>>8) {
 			i++
 			d = uint32(r)
-			n = 4 + matchLen(src, i+4-r, i+4, hi)
+			n = 4 + lz77.MatchLen(src, i+4-r, i+4, hi)
 		} else if d <= uint32(i) && load32(src, i-int(d)) == uint32(v) {
-			n = 4 + matchLen(src, i+4-int(d), i+4, hi)
+			n = 4 + lz77.MatchLen(src, i+4-int(d), i+4, hi)
 		} else {
 			i += 1 + (i-anchor)>>hurry
 			continue
@@ -108,7 +110,7 @@ func (p *fastParser) again(seqs []sequence, i, hi int, reps *[3]uint32) ([]seque
 		if d > i || load32(src, i) != load32(src, i-d) {
 			break
 		}
-		n := 4 + matchLen(src, i+4-d, i+4, hi)
+		n := 4 + lz77.MatchLen(src, i+4-d, i+4, hi)
 		reps[0], reps[1] = reps[1], reps[0]
 		seqs = append(seqs, sequence{0, uint32(n), 1})
 		p.insert(i)
@@ -145,19 +147,19 @@ func (p *fastParser) double(lo, hi int, reps [3]uint32) ([]sequence, [3]uint32) 
 		if r := int(reps[0]); r <= i && load32(src, i+1-r) == uint32(v>>8) {
 			i++
 			d = uint32(r)
-			n = 4 + matchLen(src, i+4-r, i+4, hi)
+			n = 4 + lz77.MatchLen(src, i+4-r, i+4, hi)
 		} else if dl <= uint32(i) && load64(src, i-int(dl)) == v {
 			d = dl
-			n = 8 + matchLen(src, i+8-int(d), i+8, hi)
+			n = 8 + lz77.MatchLen(src, i+8-int(d), i+8, hi)
 		} else if d <= uint32(i) && load32(src, i-int(d)) == uint32(v) {
-			n = 4 + matchLen(src, i+4-int(d), i+4, hi)
+			n = 4 + lz77.MatchLen(src, i+4-int(d), i+4, hi)
 			// The next position may have a long one.
 			w := load64(src, i+1)
 			e, tag = slot(p.long, w*prime1, shiftL)
 			dl = at + 1 - (*e ^ tag)
 			*e = (at + 1) | tag
 			if dl <= uint32(i) && load64(src, i+1-int(dl)) == w {
-				if m := 8 + matchLen(src, i+9-int(dl), i+9, hi); m > n {
+				if m := 8 + lz77.MatchLen(src, i+9-int(dl), i+9, hi); m > n {
 					i, d, n = i+1, dl, m
 				}
 			}

@@ -1,6 +1,10 @@
 package zstdblock
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/lz77"
+)
 
 // candidate is an earlier place with the same bytes.
 type candidate struct{ len, off uint32 }
@@ -214,7 +218,7 @@ func (f *prefixFinder) collect(out *found, d distances, buf []byte, lo, hi int) 
 			if best >= uint32(l) || int(d) > i {
 				continue
 			}
-			if m := uint32(matchLen(buf, i-int(d), i, hi)); m > best {
+			if m := uint32(lz77.MatchLen(buf, i-int(d), i, hi)); m > best {
 				best = m
 				out.list[n] = candidate{m, d}
 				n++
@@ -243,7 +247,7 @@ func (f *prefixFinder) follow(list []candidate, buf []byte, i, hi int, best, n u
 		if load32(buf, j+int(best)-3) != load32(buf, i+int(best)-3) {
 			continue
 		}
-		if m := uint32(matchLen(buf, j, i, hi)); m > best {
+		if m := uint32(lz77.MatchLen(buf, j, i, hi)); m > best {
 			best = m
 			list[n] = candidate{m, uint32(i - j)}
 			n++

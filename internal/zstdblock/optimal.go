@@ -1,6 +1,10 @@
 package zstdblock
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/fledge-build/fledge/internal/lz77"
+)
 
 // node is the cheapest way found to write the input up to a position of the segment.
 type node struct {
@@ -138,7 +142,7 @@ func (p *optimalParser) tryRepeats(n *node, i, cur, hi int, base int32, last int
 		if uint(off-1) >= uint(i) || (load32(buf, i-int(off))^v)<<8 != 0 {
 			continue
 		}
-		l := uint32(matchLen(buf, i-int(off), i, hi))
+		l := uint32(lz77.MatchLen(buf, i-int(off), i, hi))
 		if int(l) >= p.nice {
 			return last, l, uint32(k + 1)
 		}

@@ -1,5 +1,7 @@
 package zstdblock
 
+import "github.com/fledge-build/fledge/internal/entropy"
+
 // stats counts what a stretch of input is made of under some parse.
 type stats struct {
 	lit [256]uint32
@@ -23,29 +25,29 @@ func (s *stats) add(o *stats) {
 	}
 }
 
-// entropy returns the size of counts under their own distribution and how many symbols they have.
-func entropy(counts []uint32) (size int64, distinct int) {
+// entropyOf returns the size of counts under their own distribution and how many symbols they have.
+func entropyOf(counts []uint32) (size int64, distinct int) {
 	total, sum := uint32(0), int64(0)
 	for _, c := range counts {
 		if c > 0 {
 			total += c
 			distinct++
-			sum += int64(c) * int64(log2Cost(c))
+			sum += int64(c) * int64(entropy.Log2(c))
 		}
 	}
 	if total == 0 {
 		return 0, 0
 	}
-	return int64(total)*int64(log2Cost(total)) - sum, distinct
+	return int64(total)*int64(entropy.Log2(total)) - sum, distinct
 }
 
 // size estimates the zstd block for s in units of costOne, extra bits left out: those do not depend on how input is
 // divided into blocks.
 func (s *stats) size() int64 {
-	sum, n := entropy(s.lit[:])
+	sum, n := entropyOf(s.lit[:])
 	sum += int64(n) * costOne * 9 / 4
 	for k := range s.seq {
-		v, n := entropy(s.seq[k][:])
+		v, n := entropyOf(s.seq[k][:])
 		sum += v + int64(n)*costOne*4
 	}
 	return sum + 96*costOne
@@ -104,10 +106,10 @@ func codePrices(out []int32, counts []uint32, most int32) {
 		}
 		return
 	}
-	lt := log2Cost(total + 1)
+	lt := entropy.Log2(total + 1)
 	for i := range out {
 		if c := counts[i]; c > 0 {
-			out[i] = min(max(lt-log2Cost(c), costOne/16), most)
+			out[i] = min(max(lt-entropy.Log2(c), costOne/16), most)
 		} else {
 			out[i] = min(lt+costOne, most)
 		}

@@ -1,6 +1,10 @@
 package zstdblock
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/lz77"
+)
 
 const (
 	chunkSize = 4096
@@ -126,7 +130,7 @@ func (g *scanner) best(i, hi int, rep [2]int) pick {
 	v := load32(g.buf, i)
 	for _, r := range rep {
 		if uint(r-1) < uint(i) && load32(g.buf, i-r) == v {
-			if ml := matchLen(g.buf, i-r, i, hi); ml >= minMatch && ml*7-8 > b.score {
+			if ml := lz77.MatchLen(g.buf, i-r, i, hi); ml >= minMatch && ml*7-8 > b.score {
 				b.ml, b.off, b.score = ml, r, ml*7-8
 			}
 		}

@@ -1,5 +1,6 @@
-// Package huffman finds the code lengths of length-limited Huffman codes, in integers: the same on every machine.
-package huffman
+// Package entropy tells how few bits symbols need: code lengths of length-limited Huffman codes, and logarithms. All of it
+// is in integers, so that it is the same on every machine.
+package entropy
 
 import "slices"
 
