@@ -100,7 +100,7 @@ RUN --mount=type=tmpfs,target=/things,size=1m touch /things/gone && ls /things >
 	{name: "RUN --mount=type=secret", secrets: map[string]string{"token": "s3cret", "other": "0th3r"}, text: `
 FROM base:1
 RUN --mount=type=secret,id=token stat -c '%a %u:%g %s' /run/secrets/token > /1 && sha256sum < /run/secrets/token > /2
-RUN --mount=type=secret,id=token,target=/root/.token,mode=0440,uid=7,gid=8 stat -c '%a %u:%g' /root/.token > /3
+RUN --mount=type=secret,id=token,target=/opt/.token,mode=0440,uid=7,gid=8 stat -c '%a %u:%g' /opt/.token > /3
 RUN --mount=type=secret,id=other,env=OTHER echo -n $OTHER | sha256sum > /4
 RUN --mount=type=secret,id=missing ls /run/secrets > /5 2>&1; true
 `},

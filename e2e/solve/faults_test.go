@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 		{"other syntax", "# syntax=example.com/other:1\nFROM busybox:1\n", nil, []string{"example.com/other:1", "syntax"}},
 		{"no network", "FROM busybox:1\nRUN wget -T 5 http://10.0.2.2/\n", nil, []string{"Dockerfile:2: ", "exit code: 1"}},
 		{"memory", "FROM busybox:1\nRUN dd if=/dev/zero of=/dev/null bs=400M count=1\n", []string{"--scratch-mb", "0", "--memory-mb", "320"},
-			[]string{"memory"}},
+			[]string{"the build machine ran out of memory", "give the solve more memory"}},
 		{"scratch", "FROM busybox:1\nRUN dd if=/dev/zero of=/big bs=1M count=500\n", []string{"--scratch-mb", "64", "--memory-mb", "320"},
 			[]string{"Dockerfile:2: ", "scratch"}},
 		{"time", "FROM busybox:1\nRUN sleep 1000\n", []string{"--timeout", "25s"}, []string{"time limit of 25s", "RUN sleep 1000"}},

@@ -24,40 +24,21 @@ _BLOCK_SIZES = {
 
 _COMPRESSORS = _MAX_LEVEL.keys()
 
-_LEVEL = attr.int(
-    default = 0,
-    doc = "Level of the compressor: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is its default (15 and 9). `xz`, `lz4` " +
-          "and `none` have no levels, and any but 0 is an error. docs/compression.md lists what each costs and gains.",
-    values = range(0, 23),
-)
+_LEVEL = attr.int(default = 0, values = range(0, 23))
 
 # Rule and aspect share these names: Bazel then hands the rule's values to the aspect, and layers that several images
 # use with the same values are packed by one action. Values are listed because aspects take only enumerated parameters.
+# The macros that declare the rules say what they are.
 COMPRESSION_ATTRS = {
-    "block_size": attr.string(
-        default = "128K",
-        doc = "Size of a squashfs data block, a power of two from `4K` to `1M`. Larger blocks compress better and " +
-              "make small random reads slower.",
-        values = _BLOCK_SIZES.keys(),
-    ),
-    "compression": attr.string(
-        default = "zstd",
-        doc = "Compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel " +
-              "that boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on).",
-        values = _COMPRESSORS,
-    ),
+    "block_size": attr.string(default = "128K", values = _BLOCK_SIZES.keys()),
+    "compression": attr.string(default = "zstd", values = _COMPRESSORS),
     "compression_level": _LEVEL,
     "_pack_for": attr.string(default = "squashfs"),
 }
 
 # The same for an initramfs, which has no blocks.
 INITRAMFS_COMPRESSION_ATTRS = {
-    "compression": attr.string(
-        default = "gzip",
-        doc = "Compressor of the initramfs: `gzip`, `zstd`, `xz`, `lz4` or `none`. The kernel that unpacks it must " +
-              "have it (`CONFIG_RD_GZIP` and so on).",
-        values = _COMPRESSORS,
-    ),
+    "compression": attr.string(default = "gzip", values = _COMPRESSORS),
     "compression_level": _LEVEL,
     "_pack_for": attr.string(default = "initramfs"),
 }

@@ -4,6 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
 load(":daemon_info.bzl", "FledgeDaemonInfo")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
+load(":packs.bzl", "layout_of")
 load(":providers.bzl", "FledgeLayersInfo")
 load(":solved_info.bzl", "FledgeSolvedInfo")
 load(":solver_info.bzl", "FledgeSolverInfo")
@@ -11,22 +12,18 @@ load(":solver_info.bzl", "FledgeSolverInfo")
 _QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
 _CLOUD_HYPERVISOR_TOOLCHAIN = Label("//fledge/toolchains:cloud_hypervisor_toolchain_type")
 
-def _dirname(file):
-    return file.dirname
-
 def _add_image(args, target, refs):
     """Adds one base image to the list of them; gives the files that it needs."""
     line = json.encode({"refs": refs})[:-1].replace("%", "%%")
     if FledgeLayersInfo not in target:
-        files = target[DefaultInfo].files.to_list()
-        indexes = [f for f in files if f.basename == "index.json"]
-        if len(files) == 1:
-            args.add_all(files, format_each = line + ',"layout":"%s"}', expand_directories = False)
-        elif indexes:
-            args.add_all(indexes[:1], format_each = line + ',"layout":"%s"}', map_each = _dirname)
-        else:
-            fail("{}: not an image: it gives {} files and none of them is index.json".format(target.label, len(files)))
-        return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
+        layout = layout_of(target)
+        args.add_all(
+            layout.files,
+            expand_directories = False,
+            format_each = line + ',"layout":"%s"}',
+            map_each = layout.map_each,
+        )
+        return layout.inputs
     info = target[FledgeLayersInfo]
     if not info.config:
         fail("{}: it has no config, which a Dockerfile builds upon: give fledge_layers one".format(target.label))
@@ -167,13 +164,13 @@ def _large(_os, _inputs):
 
 def _resources_of(cpus, memory_mb):
     # Bazel takes top-level functions alone, so there are two sizes.
-    return _large if cpus > 2 or memory_mb > 4096 else _small
+    return _large if cpus > 2 or memory_mb > 2048 else _small
 
 _dockerfile = rule(
     implementation = _dockerfile_impl,
     doc = "What the macro fledge_dockerfile declares.",
     attrs = CONTEXT_ATTRS | GUEST_ATTR | {
-        "base": attr.label(providers = [[FledgeLayersInfo], []]),
+        "base": attr.label(allow_files = True),
         "base_images": attr.label_keyed_string_dict(allow_files = True),
         "build_args": attr.string_dict(),
         "cpus": attr.int(default = 2),

@@ -3,17 +3,10 @@
 load(":guest.bzl", "guest_arch")
 load(":packs.bzl", "PACKER_REQUIREMENTS")
 
+# The macros that declare the rules say what these are.
 MANIFEST_ATTRS = {
-    "compat": attr.string(
-        doc = "`volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default, empty, " +
-              "is the full form.",
-        values = ["", "volant-0.7"],
-    ),
-    "manifest": attr.label(
-        allow_single_file = [".toml"],
-        mandatory = True,
-        doc = "The manifest.toml, which says how the image runs: docs/manifest.md lists its fields.",
-    ),
+    "compat": attr.string(values = ["", "volant-0.7"]),
+    "manifest": attr.label(allow_single_file = [".toml"], mandatory = True),
 }
 
 def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, rootfs_digest = None, unpacked = None):

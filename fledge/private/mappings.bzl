@@ -62,25 +62,10 @@ def destinations(label, target, dest):
         return [(files[0], dest + files[0].basename)]
     return [(files[0], dest.removesuffix("/"))]
 
+# The macros that declare the rules say what these are.
 MAPPING_ATTRS = {
-    "mappings": attr.label_keyed_string_dict(
-        allow_files = True,
-        doc = """Files of your own: label to absolute path in the image.
-
-- A single file goes to that path, or into it when it ends with `/`.
-- A directory's contents go below it.
-- Several files go below it, under their paths relative to `PACKAGE/NAME/` of the label, else to its package. Of a rule
-with an executable and other files, the executable alone goes.
-
-Mode 0755 for a rule's executable, for what lies below `bin` and `sbin` of `/`, `/usr`, `/usr/local` and `/opt`, and for
-shared objects (`.so`, `.so.1`) below `lib` and `lib64` of `/`, `/usr` and `/usr/local`; else 0644. Owner root, time
-1970. A path below a symlink of the image lands where the guest would see it. A path that is relative or has `..`, or
-two labels for one path, is an error.""",
-    ),
-    "modes": attr.string_dict(
-        doc = "Modes of mapped files that differ from what `mappings` says: absolute path of the file in the image to " +
-              "octal mode, for example `{\"/etc/app/key\": \"0600\"}`. A path that no mapping fills is an error.",
-    ),
+    "mappings": attr.label_keyed_string_dict(allow_files = True),
+    "modes": attr.string_dict(),
 }
 
 def pack_mappings_of(ctx):

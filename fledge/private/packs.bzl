@@ -40,6 +40,31 @@ def _pack_layer(ctx, name, index, layer):
 def _dirname(file):
     return file.dirname
 
+def layout_of(target):
+    """Finds the path that an image has which is a layout directory, all files of one, or a tar.
+
+    Args:
+      target: the image.
+
+    Returns:
+      struct of files and map_each, which Args.add_all takes and which give the path, and inputs, a depset of File: what an
+      action must have to read it.
+    """
+    files = target[DefaultInfo].files.to_list()
+    indexes = [f for f in files if f.basename == "index.json"]
+    if len(files) != 1 and not indexes:
+        fail(("{}: not an image: it gives {} files and none of them is index.json. Accepted are a target of the fledge.image " +
+              "extension, fledge_layers, an OCI layout directory (or all files of one), and an OCI or docker-save tar.").format(
+            target.label,
+            len(files),
+        ))
+    return struct(
+        files = files if len(files) == 1 else indexes[:1],
+        # rules_oci makes layouts whose members are symlinks to its target's runfiles.
+        inputs = depset(files, transitive = [target[DefaultInfo].default_runfiles.files]),
+        map_each = None if len(files) == 1 else _dirname,
+    )
+
 def layout_inputs(ctx, target, args):
     """Adds --layout and --platform for an image that is a layout directory, all files of one, or a tar.
 
@@ -51,22 +76,10 @@ def layout_inputs(ctx, target, args):
     Returns:
       depset of File: what the action must have as inputs.
     """
-    files = target[DefaultInfo].files.to_list()
-    indexes = [f for f in files if f.basename == "index.json"]
-    if len(files) == 1:
-        args.add_all(files, before_each = "--layout", expand_directories = False)
-    elif indexes:
-        args.add_all(indexes[:1], before_each = "--layout", map_each = _dirname)
-    else:
-        fail(("{}: not an image: it gives {} files and none of them is index.json. Accepted are a target of the fledge.image " +
-              "extension, fledge_layers, an OCI layout directory (or all files of one), and an OCI or docker-save tar.").format(
-            target.label,
-            len(files),
-        ))
+    layout = layout_of(target)
+    args.add_all(layout.files, before_each = "--layout", map_each = layout.map_each, expand_directories = False)
     args.add("--platform", "linux/" + guest_arch(ctx))
-
-    # rules_oci makes layouts whose members are symlinks to its target's runfiles.
-    return depset(files, transitive = [target[DefaultInfo].default_runfiles.files])
+    return layout.inputs
 
 def _pack_layout(ctx, target, owner, base = None):
     name = "{}.{}".format(owner.name, compression_slug(ctx))

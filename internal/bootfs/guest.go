@@ -21,7 +21,7 @@ func SelectGuestModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error
 		return nil, noBus(kernel)
 	}
 	wanted = append(wanted, "virtio_blk", "virtio_console", "overlay")
-	wanted = append(wanted, available(kernel, []string{"virtio_net", "virtio_rng", "af_packet"})...)
+	wanted = append(wanted, available(kernel, []string{"virtio_net", "virtio_rng"})...)
 	return kernel.Resolve(append(wanted, extra...))
 }
 

@@ -52,6 +52,14 @@ def _packs_impl(ctx):
     asserts.equals(env, ctx.attr.packs, [p.split("/")[-1].split(".")[0] + ("/" if p.endswith(".packs") else "") for p in packs][:2])
     return analysistest.end(env)
 
+def _file_base_impl(ctx):
+    env = analysistest.begin(ctx)
+    names = [f.basename for f in _solve(analysistest.target_actions(env)).inputs.to_list()]
+    asserts.true(env, "base.tar" in names, "base.tar is an input; there are {}".format(names))
+    return analysistest.end(env)
+
+_file_base_test = analysistest.make(_file_base_impl)
+
 _packs_test = analysistest.make(_packs_impl, attrs = {"packs": attr.string_list()})
 
 def _hermetic_impl(ctx):
@@ -177,6 +185,14 @@ def dockerfile_test_suite(name):
     _inputs_test(name = name + "_inputs", size = "small", target_under_test = name + "_full")
     _cache_test(name = name + "_cache", size = "small", target_under_test = name + "_full")
     _relative_cache_test(name = name + "_relative_cache", size = "small", target_under_test = name + "_full")
+    fledge_dockerfile(
+        name = name + "_on_file",
+        base_images = {"file:1": files + "base.tar"},
+        dockerfile = files + "Dockerfile",
+        solver = name + "_solver",
+        tags = ["manual"],
+    )
+    _file_base_test(name = name + "_file_base", size = "small", target_under_test = name + "_on_file")
     fledge_dockerfile(name = name + "_networked", network = True, tags = ["manual"], **common)
     _network_test(name = name + "_network", size = "small", target_under_test = name + "_networked")
     _hermetic_test(name = name + "_hermetic", size = "small", target_under_test = name + "_networked")
@@ -201,6 +217,7 @@ def dockerfile_test_suite(name):
             name + "_inputs",
             name + "_cache",
             name + "_relative_cache",
+            name + "_file_base",
             name + "_network",
             name + "_hermetic",
             name + "_rootfs_packs",
