@@ -88,10 +88,8 @@ func newSolveKit(d folder) (k solveKit, err error) {
 		{"e2e/buildkitd", "github.com/moby/buildkit/cmd/buildkitd", &k.buildkitd},
 	} {
 		*p.program = d.file("program-%s", filepath.Base(p.module+p.pkg))
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", *p.program, p.pkg)
-		cmd.Dir, cmd.Env = filepath.Join(toolrun.Repository(), p.module), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return k, fmt.Errorf("go build %s: %w\n%s", p.pkg, err, out)
+		if err := toolrun.Build(p.module, p.pkg, *p.program); err != nil {
+			return k, err
 		}
 	}
 	if out, err := exec.Command(packer, "guest-initramfs", "--guest", k.guest, "--kernel-modules", modules, "--out", k.initramfs).CombinedOutput(); err != nil {

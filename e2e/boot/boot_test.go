@@ -51,10 +51,8 @@ func newKit(t *testing.T) *kit {
 		"examples/hello/agent": &k.helloAgent, "examples/hello/server": &k.helloServer,
 	} {
 		*program = filepath.Join(k.dir, strings.ReplaceAll(pkg, "/", "-"))
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", *program, "./"+pkg)
-		cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build ./%s: %v\n%s", pkg, err, out)
+		if err := toolrun.Build(".", "./"+pkg, *program); err != nil {
+			t.Fatal(err)
 		}
 	}
 	k.initramfs = k.makeInitramfs(t, "boot", "--kernel-modules", k.modules)

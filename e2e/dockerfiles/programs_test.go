@@ -60,10 +60,8 @@ func must(t *testing.T, program func() (string, error)) string {
 // goBuild builds a package of the module in a folder of the repository.
 func goBuild(module, pkg, name string) (string, error) {
 	path := filepath.Join(workDir, name)
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg)
-	cmd.Dir, cmd.Env = filepath.Join(toolrun.Repository(), module), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	if err := toolrun.Build(module, pkg, path); err != nil {
+		return "", err
 	}
 	return path, nil
 }

@@ -79,6 +79,9 @@ func TestKilled(t *testing.T) {
 			if name == "monitor" && !strings.Contains(string(said), "it was at: [1/2] RUN echo") {
 				t.Errorf("it said\n%s", said)
 			}
+			if name == "solver" && !strings.Contains(string(said), "interrupted, and ") {
+				t.Errorf("it said\n%s", said)
+			}
 			if syscall.Kill(monitor, 0) == nil {
 				t.Errorf("QEMU still runs: process %d", monitor)
 			}

@@ -52,10 +52,8 @@ var build = sync.OnceValues(func() (kit, error) {
 	for _, c := range []struct{ dir, out, pkg string }{
 		{".", k.solver, "./tools/solver"}, {".", packer, "./tools/packer"}, {"tools/guest", guest, "."},
 	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", c.out, c.pkg)
-		cmd.Dir, cmd.Env = filepath.Join(toolrun.Repository(), c.dir), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return k, fmt.Errorf("go build %s in %s: %w\n%s", c.pkg, c.dir, err, out)
+		if err := toolrun.Build(c.dir, c.pkg, c.out); err != nil {
+			return k, err
 		}
 	}
 	out, err := exec.Command(packer, "guest-initramfs", "--guest", guest, "--kernel-modules", k.modules, "--out", k.initramfs).CombinedOutput()

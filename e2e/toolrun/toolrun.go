@@ -28,12 +28,21 @@ func BuildPacker(dir string) (string, error) {
 // (a GOARCH), without debug information. It uses the folder dir.
 func BuildStatic(dir, pkg, arch string) (program []byte, err error) {
 	path := filepath.Join(dir, "static")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg)
-	cmd.Dir, cmd.Env = Repository(), append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	if err := Build(".", pkg, path, "GOOS=linux", "GOARCH="+arch); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// Build builds the package pkg, as the Go module in the repository's folder module names it ("." for the main one), into
+// the program out: static and without debug information. env are further variables, NAME=value.
+func Build(module, pkg, out string, env ...string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Dir, cmd.Env = filepath.Join(Repository(), module), append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s in %s: %w\n%s", pkg, module, err, said)
+	}
+	return nil
 }
 
 // Repository is the folder of Fledge's sources.

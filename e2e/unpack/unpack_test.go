@@ -130,10 +130,8 @@ func newKit(t *testing.T) kit {
 	folder := t.TempDir()
 	for pkg, program := range map[string]*string{"tools/boot": &k.boot, "e2e/unpack/guest": &k.guest} {
 		*program = filepath.Join(folder, filepath.Base(pkg))
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", *program, "./"+pkg)
-		cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build ./%s: %v\n%s", pkg, err, out)
+		if err := toolrun.Build(".", "./"+pkg, *program); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return k
@@ -343,10 +341,8 @@ func TestBusybox(t *testing.T) {
 	}
 	out := t.TempDir()
 	init, script := filepath.Join(out, "init"), filepath.Join(out, "script")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", init, "./tools/init")
-	cmd.Dir, cmd.Env = toolrun.Repository(), append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build ./tools/init: %v\n%s", err, said)
+	if err := toolrun.Build(".", "./tools/init", init); err != nil {
+		t.Fatal(err)
 	}
 	const text = "#!/bin/sh\necho \"guest: pid $$ $(ls /usr/bin | wc -l) $(stat -c %a /tmp) $(readlink /bin/sh)\"\npoweroff -f\n"
 	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {

@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	res, err := solve.Solve(ctx, f.out, o)
 	f.done()
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted, and %s is not made: %w", f.out, err)
+	}
 	if err != nil {
 		return withHint(err)
 	}
