@@ -135,7 +135,7 @@ func unpackBlobs(r io.Reader, file func(digest string) string) error {
 			return err
 		}
 		hash, ok := strings.CutPrefix(path.Clean(h.Name), "blobs/sha256/")
-		if !ok || h.Typeflag != tar.TypeReg || !wire.IsDigest("sha256:"+hash) {
+		if !ok || h.Typeflag != tar.TypeReg || wire.IsSparse(h) || !wire.IsDigest("sha256:"+hash) {
 			return fmt.Errorf("%.80q is no blob of a cache", h.Name)
 		}
 		if err := writeVerified(file("sha256:"+hash), archive, hash); err != nil && !errors.Is(err, os.ErrExist) {

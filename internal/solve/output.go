@@ -72,8 +72,8 @@ func unpackLayout(ctx context.Context, r io.Reader, dir string) error {
 		hash, isBlob := strings.CutPrefix(name, "blobs/sha256/")
 		switch {
 		case h.Typeflag == tar.TypeDir:
-		case h.Typeflag != tar.TypeReg:
-			return fmt.Errorf("%q is no file", h.Name)
+		case h.Typeflag != tar.TypeReg || wire.IsSparse(h):
+			return fmt.Errorf("%q is no plain file", h.Name)
 		case isBlob:
 			err = writeVerified(filepath.Join(blobs, filepath.Base(hash)), archive, hash)
 		case name == ocispec.ImageLayoutFile, name == ocispec.ImageIndexFile:

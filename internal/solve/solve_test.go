@@ -290,7 +290,7 @@ func TestSolveHostileGuest(t *testing.T) {
 		"climbs out": {func(f map[string][]byte) { f["../x"] = []byte("x") }, `"../x" does not belong`},
 		"blob out":   {func(f map[string][]byte) { f["blobs/sha256/../../../x"] = []byte("x") }, "does not belong"},
 		"wrong blob": {func(f map[string][]byte) { f["blobs/sha256/"+strings.Repeat("0", 64)] = []byte("x") }, "has the digest"},
-		"symlink":    {func(f map[string][]byte) { f["blobs/sha256/x"] = []byte("symlink /etc/passwd") }, "is no file"},
+		"symlink":    {func(f map[string][]byte) { f["blobs/sha256/x"] = []byte("symlink /etc/passwd") }, "is no plain file"},
 		"no index":   {func(f map[string][]byte) { delete(f, "index.json") }, "index.json"},
 		"huge index": {func(f map[string][]byte) { f["index.json"] = make([]byte, 5<<20) }, "is larger than"},
 		"no manifest": {func(f map[string][]byte) {
@@ -307,6 +307,71 @@ func TestSolveHostileGuest(t *testing.T) {
 			}
 			onlyIn(t, dir)
 		})
+	}
+}
+
+// sparseArchive is an archive of one entry that is a hole of size bytes, for which it has none.
+func sparseArchive(t *testing.T, name string, size int64) []byte {
+	t.Helper()
+	records := ""
+	for _, kv := range []string{"GNU.sparse.map=0,0", "GNU.sparse.numblocks=1", fmt.Sprintf("GNU.sparse.size=%d", size)} {
+		records += fmt.Sprintf("%d %s\n", len(kv)+4, kv) // two digits, a blank and the line feed
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, e := range []struct{ name, data string }{{"pax", records}, {name, ""}} {
+		h := &tar.Header{Name: e.name, Typeflag: tar.TypeReg, Size: int64(len(e.data)), Format: tar.FormatUSTAR}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, e.data)
+	}
+	w.Close()
+	// package tar writes no such records: the first entry becomes the records of the second.
+	const sumAt, typeAt = 148, 156
+	head := b.Bytes()[:512]
+	head[typeAt] = tar.TypeXHeader
+	copy(head[sumAt:], "        ")
+	sum := 0
+	for _, c := range head {
+		sum += int(c)
+	}
+	copy(head[sumAt:], fmt.Sprintf("%06o\x00 ", sum))
+	return b.Bytes()
+}
+
+// TestSparse has archives that would fill the disk.
+func TestSparse(t *testing.T) {
+	const size = 1 << 20
+	name := "blobs/sha256/" + strings.TrimPrefix(fromMemory(make([]byte, size)).digest, "sha256:")
+	archive := sparseArchive(t, name, size)
+	if h, err := tar.NewReader(bytes.NewReader(archive)).Next(); err != nil || h.Size != size || h.Name != name {
+		t.Fatalf("the test's archive: %+v, %v", h, err)
+	}
+	dir := t.TempDir()
+	if err := unpackLayout(t.Context(), bytes.NewReader(archive), dir); err == nil || !strings.Contains(err.Error(), "is no plain file") {
+		t.Errorf("image: error %v", err)
+	}
+	err := unpackBlobs(bytes.NewReader(archive), func(digest string) string { return filepath.Join(dir, digest) })
+	if err == nil || !strings.Contains(err.Error(), "is no blob of a cache") {
+		t.Errorf("cache: error %v", err)
+	}
+}
+
+// TestManySteps: a guest that was taken over does not take the host's memory with steps that never end.
+func TestManySteps(t *testing.T) {
+	shown := 0
+	p := &progress{event: func(wire.Event) { shown++ }}
+	for i := range 3 * maxRunning {
+		p.Write(wire.Event{Kind: wire.EventStart, Step: i, Text: "RUN"}.Encode())
+	}
+	if len(p.steps) > maxRunning || shown > maxRunning {
+		t.Errorf("%d steps are kept, %d shown", len(p.steps), shown)
+	}
+	p.Write(wire.Event{Kind: wire.EventDone, Step: 0}.Encode())
+	p.Write(wire.Event{Kind: wire.EventStart, Step: 1 << 20, Text: "RUN last"}.Encode())
+	if !strings.Contains(p.last(), "RUN last") {
+		t.Error("a step is missing for which there is room")
 	}
 }
 

@@ -44,6 +44,9 @@ func (c *console) end() string {
 	return "\nits console ends with:\n    " + strings.Join(lines, "\n    ")
 }
 
+// maxRunning is how many steps may run at once: more are not of a Dockerfile, but of a guest that was taken over.
+const maxRunning = 1000
+
 // progress cuts the progress console into events. A line that is none is dropped: the solve's result does not come that
 // way.
 type progress struct {
@@ -91,6 +94,9 @@ func (p *progress) take(line []byte) {
 	case wire.EventStart:
 		if p.steps == nil {
 			p.steps = map[int]string{}
+		}
+		if len(p.steps) >= maxRunning {
+			return
 		}
 		p.steps[e.Step] = e.Text
 	case wire.EventDone:

@@ -9,15 +9,17 @@
 //	console hvc0             one Event a line
 //
 // The guest tells the disks apart by their content, never by their order. It powers off when it is done; a job that
-// may use the network needs the kernel parameter ip=ADDRESS::GATEWAY:MASK::::DNS, for there is no DHCP.
+// may use the network needs the kernel parameter NetworkParameter, for there is no DHCP.
 package wire
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Names in the input archive. All others are refused.
@@ -37,8 +39,8 @@ const (
 )
 
 // NetworkParameter begins the kernel parameter that gives a guest with a network its addresses; what follows is as in the
-// kernel's own ip= (Documentation/admin-guide/nfs/nfsroot.rst), for which a kernel may wait
-// until there is a driver.
+// kernel's own ip= (Documentation/admin-guide/nfs/nfsroot.rst), for which a kernel may wait until there is a driver:
+// ADDRESS::GATEWAY:MASK::::DNS.
 const NetworkParameter = "fledge.ip="
 
 // HeaderOffset is where the disks with a magic number have it, in bytes: off sector 0, which firmware may look at.
@@ -53,6 +55,16 @@ const (
 	SecretsMagic = "FLEDGEK1"
 	ScratchMagic = "FLEDGES1"
 )
+
+// IsSparse tells whether an entry has holes: it may be of any size then, however short the archive is.
+func IsSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
 
 // decodeJSON reads one JSON value that has no unknown field and nothing behind it.
 func decodeJSON(b []byte, v any) error {

@@ -75,10 +75,8 @@ func (ix *index) add(h *tar.Header, off, size int64) error {
 	n := &node{kind: h.Typeflag, mode: h.Mode & 0o7777}
 	switch h.Typeflag {
 	case tar.TypeReg:
-		for key := range h.PAXRecords {
-			if strings.HasPrefix(key, "GNU.sparse.") {
-				return errors.New("a sparse file cannot be read in place")
-			}
+		if wire.IsSparse(h) {
+			return errors.New("a sparse file cannot be read in place")
 		}
 		if h.Size > size-off {
 			return errors.New("the archive is cut off in it")
