@@ -57,6 +57,9 @@ type Result struct {
 // Solve builds the image into the directory out, which must not exist or be empty. It appears there whole or not at all.
 // A temporary directory beside it holds the disks meanwhile.
 func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
+	if err := checkOut(out); err != nil {
+		return Result{}, err
+	}
 	dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(out)), "."+filepath.Base(out)+".*")
 	if err != nil {
 		return Result{}, err
@@ -110,6 +113,20 @@ func (t *task) close() {
 	if t.cache != nil {
 		t.cache.Close()
 	}
+}
+
+// checkOut refuses what the image could not replace at the end.
+func checkOut(out string) error {
+	list, err := os.ReadDir(out)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the image goes to a new or an empty directory: %w", err)
+	case len(list) > 0:
+		return fmt.Errorf("the image goes to a new or an empty directory: %s is not empty", out)
+	}
+	return nil
 }
 
 // moveTo gives the directory its place; an empty one that is there makes room.

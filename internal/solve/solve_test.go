@@ -375,6 +375,31 @@ func TestManySteps(t *testing.T) {
 	}
 }
 
+// TestOutTaken: what is at the image's place is told before the work begins, and stays.
+func TestOutTaken(t *testing.T) {
+	dir := t.TempDir()
+	file, full := filepath.Join(dir, "file"), filepath.Join(dir, "full")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(full, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string]string{file: "not a directory", full: "is not empty"} {
+		o := testOptions(t, func(_ context.Context, s vmm.Spec) error {
+			t.Error("the machine was started")
+			return finish(s, ociArchive(t, nil), nil)
+		})
+		if _, err := Solve(t.Context(), out, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if text, err := os.ReadFile(file); string(text) != "mine" {
+		t.Errorf("the file has %q: %v", text, err)
+	}
+	onlyIn(t, dir, "file", "full")
+}
+
 func TestFilesOutside(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"src": "x", "dest": "/etc/passwd"}`:           "is neither below /context",
