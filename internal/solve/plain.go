@@ -35,6 +35,15 @@ func Plain(w io.Writer) func(wire.Event) {
 	}
 }
 
+// PrintableLines is a text of several lines as Plain would show it: an error, too, has what a step wrote.
+func PrintableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // printable is s without control characters but tabs.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -37,9 +37,14 @@ func main() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "solver: %s\n", strings.TrimSuffix(err.Error(), "\n"))
+		fmt.Fprint(os.Stderr, message(err))
 	}
 	os.Exit(cli.ExitCode(err))
+}
+
+// message is what is said of an error.
+func message(err error) string {
+	return "solver: " + solve.PrintableLines(strings.TrimSuffix(err.Error(), "\n")) + "\n"
 }
 
 func run(ctx context.Context, args []string, stderr io.Writer) error {

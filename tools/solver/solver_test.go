@@ -125,6 +125,16 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestMessage has a step that tries to take the terminal over.
+func TestMessage(t *testing.T) {
+	got := message(&solve.Error{Failure: wire.Failure{
+		Message: "RUN x: exit code 1", Step: "RUN x", Output: []string{"\x1b]0;title\x07\tred\r"},
+	}})
+	if want := "solver: RUN x: exit code 1\nRUN x wrote last:\n    ]0;title\tred\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestHint(t *testing.T) {
 	err := withHint(&solve.Error{Failure: wire.Failure{
 		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest"},
