@@ -186,13 +186,30 @@ func TestEviction(t *testing.T) {
 	if list := contents(t, running); len(list) != 3 {
 		t.Errorf("a running solve has lost its blobs: %d are there", len(list))
 	}
-	save(t, use(t, d, "e"), text("e"), text("f"), text("g"), text("h"))
-	if n := size(t, d); n != 0 {
-		t.Errorf("%d bytes stay, but a cache alone is too large", n)
+}
+
+// TestTooLarge: a cache that is too large alone is not kept, and takes no other's room.
+func TestTooLarge(t *testing.T) {
+	d := open(t, t.TempDir(), 10_000)
+	save(t, use(t, d, "a"), "a")
+	before := size(t, d)
+	s := use(t, d, "b")
+	files, manifest := cacheOf(t, strings.Repeat("b", 6000), strings.Repeat("c", 6000))
+	write := func(digest, file string) error { return os.WriteFile(file, []byte(files[digest]), 0o600) }
+	if err := write(manifest, s.File(manifest)); err != nil {
+		t.Fatal(err)
 	}
-	list, err := d.readIndex()
-	if err != nil || len(list) > 0 {
-		t.Errorf("index %+v, %v", list, err)
+	if err := s.Save(manifest, write); err == nil || !strings.Contains(err.Error(), "raise the limit") {
+		t.Errorf("error %v", err)
+	}
+	s.Close()
+	if n := size(t, d); n != before {
+		t.Errorf("%d bytes, and %d before", n, before)
+	}
+	a := use(t, d, "a")
+	defer a.Close()
+	if len(a.Manifests) != 1 {
+		t.Error("the other cache is gone")
 	}
 }
 

@@ -167,19 +167,21 @@ func readBlob(ctx context.Context, digest, file string) (Blob, error) {
 }
 
 // Save adds the cache with this manifest. What it needs must be files of the session, or missing writes them. Then
-// what was not used for longest goes, if the directory is too large.
+// what was not used for longest goes, if the directory is too large. A cache that would leave no room for any other is
+// an error, and the others stay.
 func (s *Session) Save(manifest string, missing func(digest, file string) error) error {
 	blobs, err := readManifest(s.File(manifest), manifest)
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", manifest, err)
 	}
+	var total int64
 	for _, digest := range blobs {
-		_, err := os.Stat(s.File(digest))
-		if errors.Is(err, os.ErrNotExist) {
-			err = missing(digest, s.File(digest))
-		}
+		n, err := s.complete(digest, missing)
 		if err != nil {
 			return err
+		}
+		if total += n; total > s.d.limit {
+			return fmt.Errorf("its results alone are more than the %d MiB that all may have: raise the limit", s.d.limit>>20)
 		}
 	}
 	info, err := os.Stat(s.File(manifest))
@@ -202,6 +204,20 @@ func (s *Session) Save(manifest string, missing func(digest, file string) error)
 		list = nil // as the next solve would say
 	}
 	return s.d.evict(insert(list, entry{s.family, s.key, manifest, info.Size()}))
+}
+
+// complete gives the size of a blob in bytes, and has it written if the session does not have it.
+func (s *Session) complete(digest string, missing func(digest, file string) error) (int64, error) {
+	info, err := os.Stat(s.File(digest))
+	if errors.Is(err, os.ErrNotExist) {
+		if err = missing(digest, s.File(digest)); err == nil {
+			info, err = os.Stat(s.File(digest))
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // insert puts e first, and removes what is too much of its key.
