@@ -9,7 +9,7 @@ import (
 )
 
 // The body of vm.create: the parts of VmConfig that Fledge uses, of the API's description in Cloud Hypervisor's sources
-// (vmm/src/api/openapi/cloud-hypervisor.yaml; see testdata/vm.create.schema.json).
+// (vmm/src/api/openapi/cloud-hypervisor.yaml; see testdata/api.json).
 type (
 	vmConfig struct {
 		CPUs     cpusConfig    `json:"cpus"`
