@@ -56,12 +56,8 @@ func (t Task) options() (client.SolveOpt, error) {
 	for k, v := range job.Labels {
 		attrs["label:"+k] = v
 	}
-	for _, im := range job.Images {
-		name, err := contextName(im.Ref)
-		if err != nil {
-			return client.SolveOpt{}, err
-		}
-		attrs["context:"+name] = "oci-layout://" + im.Store + "@" + im.Digest
+	if err := addImages(attrs, job.Images); err != nil {
+		return client.SolveOpt{}, err
 	}
 	mounts := map[string]fsutil.FS{localContext: t.Inputs.Context, localDockerfile: t.Inputs.Dockerfile}
 	for name, tree := range t.Inputs.Contexts {
@@ -89,6 +85,23 @@ func (t Task) options() (client.SolveOpt, error) {
 		}
 	}
 	return o, t.addSecrets(&o)
+}
+
+// addImages maps what FROM may say to the images. Two images that it cannot tell apart are an error.
+func addImages(attrs map[string]string, images []wire.Image) error {
+	known := map[string]wire.Image{}
+	for _, im := range images {
+		name, err := contextName(im.Ref)
+		if err != nil {
+			return err
+		}
+		if other, ok := known[name]; ok && other.Digest != im.Digest {
+			return fmt.Errorf("base images %s and %s are both %s in a Dockerfile: keep one of them", other.Ref, im.Ref, name)
+		}
+		known[name] = im
+		attrs["context:"+name] = "oci-layout://" + im.Store + "@" + im.Digest
+	}
+	return nil
 }
 
 // export asks for an OCI archive whose new layers have no time after the epoch. Compression is not forced: the layers

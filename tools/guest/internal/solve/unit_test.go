@@ -131,6 +131,15 @@ func TestOptions(t *testing.T) {
 	if len(o.AllowedEntitlements) > 0 || len(o.SourcePolicy.Rules) != 6 {
 		t.Errorf("rights %v, policy %v", o.AllowedEntitlements, o.SourcePolicy)
 	}
+	task.Inputs.Job.Images = append(task.Inputs.Job.Images, wire.Image{Ref: "alpine:latest", Store: "t", Digest: "sha256:d"})
+	if _, err := task.options(); err != nil {
+		t.Errorf("an image with two names: %v", err)
+	}
+	task.Inputs.Job.Images[2].Digest = "sha256:f"
+	if _, err := task.options(); err == nil || !strings.Contains(err.Error(), "docker.io/library/alpine and alpine:latest are both alpine") {
+		t.Errorf("two images with one name: %v", err)
+	}
+	task.Inputs.Job.Images = nil
 	task.Inputs.Job.SSH = []string{"default"}
 	task.Secrets.SSH = map[string][]byte{"default": []byte("jkxqz")}
 	if _, err := task.options(); err == nil || strings.Contains(err.Error(), "jkxqz") ||
