@@ -8,29 +8,51 @@ CONTEXT_ATTRS = {
     "modes": attr.string_dict(),
 }
 
-def _path_in_package(ctx, file):
+def path_in_package(label, file):
+    """Gives the path that a file has in a package.
+
+    Args:
+      label: of a target of the package.
+      file: File.
+
+    Returns:
+      string, or None for a file of another package that is not below this one, or of another repository.
+    """
+    if file.owner.workspace_name != label.workspace_name:
+        return None
     path = file.short_path
-    package = ctx.label.package
-    if ctx.label.workspace_name and path.startswith("../"):
+    if path.startswith("../"):
         path = path.split("/", 2)[2]
-    if not package:
-        return path
-    if path.startswith(package + "/"):
-        return path[len(package) + 1:]
-    return fail("{}: context: {} is not in this package; give it with context_mappings".format(ctx.label, file.short_path))
+    prefix = label.package + "/" if label.package else ""
+    return path.removeprefix(prefix) if path.startswith(prefix) else None
+
+def _check_path(ctx, attribute, path):
+    elements = path.removesuffix("/").split("/") if path else []
+    if [e for e in elements if e in ("", ".", "..")]:
+        fail("{}: {}: {}: give a path relative to the context, without empty, '.' or '..' elements".format(
+            ctx.label,
+            attribute,
+            repr(path),
+        ))
 
 def _context_files(ctx):
     """Lists (File, path in the context, whether it is a program)."""
     files = []
     for target in ctx.attr.context:
         for file in target[DefaultInfo].files.to_list():
-            files.append((file, _path_in_package(ctx, file), is_executable(target, file)))
+            path = path_in_package(ctx.label, file)
+            if path == None:
+                fail("{}: context: {} is not in this package; give it with context_mappings".format(ctx.label, file.short_path))
+            files.append((file, path, is_executable(target, file)))
     for target, dest in ctx.attr.context_mappings.items():
-        if dest.startswith("/"):
-            fail("{}: context_mappings: {}: give a path relative to the context".format(ctx.label, repr(dest)))
+        _check_path(ctx, "context_mappings", dest)
         for file, path in destinations(ctx.label, target, "/" + dest):
             files.append((file, path[1:], is_executable(target, file)))
     return files
+
+def _add_file(args, file, entry):
+    """Adds a line for a file, whose path is an argument of its own, so that path mapping reaches it."""
+    args.add_all([file], format_each = '{"src":"%s",' + json.encode(entry)[1:].replace("%", "%%"), expand_directories = False)
 
 def context_args(ctx):
     """Gives the list of the files of context and Dockerfile for the solver.
@@ -44,10 +66,7 @@ def context_args(ctx):
     args = ctx.actions.args()
     args.set_param_file_format("multiline")
     args.use_param_file("--spec=%s", use_always = True)
-    args.add_all(
-        [ctx.file.dockerfile],
-        format_each = '{"src":"%s","executable":false,"dest":' + json.encode("/dockerfile/" + ctx.file.dockerfile.basename) + "}",
-    )
+    _add_file(args, ctx.file.dockerfile, {"dest": "/dockerfile/" + ctx.file.dockerfile.basename, "executable": False})
     seen = {}
     for file, path, executable in _context_files(ctx):
         if path in seen and seen[path] != file:
@@ -55,9 +74,11 @@ def context_args(ctx):
         if path in seen:
             continue
         seen[path] = file
-        entry = {"dest": "/context/" + path, "executable": executable}
-        rest = json.encode(entry)[1:].replace("%", "%%")
-        args.add_all([file], format_each = '{"src":"%s",' + rest, expand_directories = False)
+        _add_file(args, file, {"dest": "/context/" + path, "executable": executable})
+        if file.short_path == ctx.file.dockerfile.short_path + ".dockerignore":
+            # BuildKit looks for it beside the Dockerfile, and prefers it to the context's own.
+            _add_file(args, file, {"dest": "/dockerfile/" + file.basename, "executable": False})
     for path, mode in ctx.attr.modes.items():
+        _check_path(ctx, "modes", path)
         args.add(json.encode({"mode": mode, "path": "/context/" + path}))
     return args, depset([ctx.file.dockerfile] + seen.values())

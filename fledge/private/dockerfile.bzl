@@ -258,7 +258,7 @@ def fledge_dockerfile(
       name: of the target, and of the layout.
       dockerfile: the Dockerfile: a label.
       context: the files of the build context: labels, usually `glob(["**"])`. Each has the path that it has in this package.
-        A `.dockerignore` among them counts. Bazel keeps no modes: files have 0644, and outputs of rules that are programs
+        A `.dockerignore` among them counts, or `NAME.dockerignore` beside the Dockerfile `NAME`. Bazel keeps no modes: files have 0644, and outputs of rules that are programs
         0755, unless `modes` says otherwise.
       context_mappings: files of other packages and outputs of rules: label to path in the context, as the mappings of
         fledge_rootfs but relative.
@@ -266,7 +266,8 @@ def fledge_dockerfile(
       base_images: what `FROM` may name: reference as in the Dockerfile (`"alpine:3.22"`, or with a digest) to label: a target
         of fledge.image, fledge_layers with a config, another fledge_dockerfile, an OCI layout or tar.
       base: which of `base_images`, by its reference, the finished image is built upon, if that is known: its layers are then
-        packed apart, once for all images on it. Default: the only one, if there is one. When it is wrong nothing breaks.
+        packed apart, once for all images on it. Default: the only one, if there is one. When it is wrong nothing breaks, but its
+        layers are packed for nothing: `""` is none, for a last stage that is on `scratch` or on another stage's files.
       target: the stage to build; the last one by default.
       build_args: values of `ARG`.
       labels: further labels of the image.
@@ -285,7 +286,7 @@ def fledge_dockerfile(
     """
     if base == None and len(base_images) == 1:
         base = base_images.keys()[0]
-    if base != None and base not in base_images:
+    if base and base not in base_images:
         fail("{}: base = {}: it is none of base_images, which are {}".format(name, repr(base), ", ".join(base_images.keys())))
     _dockerfile(
         name = name,

@@ -1,7 +1,8 @@
 """Analysis tests of fledge_dockerfile and of the rules that take a Dockerfile."""
 
-load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//fledge:defs.bzl", "fledge_dockerfile", "fledge_initramfs", "fledge_kernel", "fledge_layers", "fledge_rootfs")
+load("//fledge/private:build_context.bzl", "path_in_package")
 load("//fledge/private:daemon_solver.bzl", "fledge_daemon_solver")
 load("//fledge/private:kernel_info.bzl", "FledgeKernelInfo")
 load("//fledge/private:solver_info.bzl", "FledgeSolverInfo")
@@ -26,7 +27,7 @@ def _inputs_impl(ctx):
     env = analysistest.begin(ctx)
     action = _solve(analysistest.target_actions(env))
     names = [f.basename for f in action.inputs.to_list()]
-    for name in ["Dockerfile", "base.tar", "config.json", "bzImage", "initramfs", "secret", "nested.txt"]:
+    for name in ["Dockerfile", "base.tar", "config.json", "bzImage", "initramfs", "secret", "nested.txt", "Dockerfile.dockerignore"]:
         asserts.true(env, name in names, "{} is an input; there are {}".format(name, names))
     argv = action.argv
     asserts.equals(env, ["A=1 2", "B=%s"], argument(argv, "--build-arg"))
@@ -38,9 +39,34 @@ def _inputs_impl(ctx):
     asserts.true(env, "--network" not in argv)
     asserts.true(env, "--cache" not in argv)
     asserts.equals(env, 1, len(action.outputs.to_list()))
+    lines = [json.decode(a) for a in argv if a.startswith("{") and "dest" in a]
+    asserts.equals(
+        env,
+        {"/context/Dockerfile.dockerignore": False, "/context/boot/initramfs": False, "/context/sub/nested.txt": False} |
+        {"/dockerfile/Dockerfile": False, "/dockerfile/Dockerfile.dockerignore": False},
+        {line["dest"].replace(ctx.attr.files, ""): line["executable"] for line in lines},
+    )
     return analysistest.end(env)
 
-_inputs_test = analysistest.make(_inputs_impl)
+_inputs_test = analysistest.make(_inputs_impl, attrs = {"files": attr.string()})
+
+def _path_impl(ctx):
+    env = unittest.begin(ctx)
+    here, other = struct(workspace_name = ""), struct(workspace_name = "other+")
+    for package, owner, path, want in [
+        ("app", here, "app/sub/x", "sub/x"),
+        ("app", here, "apple/x", None),
+        ("", here, "app/x", "app/x"),
+        ("app", other, "../other+/app/x", None),
+        ("", other, "../other+/app/x", None),
+    ]:
+        label = struct(workspace_name = "", package = package)
+        asserts.equals(env, want, path_in_package(label, struct(owner = owner, short_path = path)), package + " " + path)
+    label = struct(workspace_name = "other+", package = "app")
+    asserts.equals(env, "x", path_in_package(label, struct(owner = other, short_path = "../other+/app/x")))
+    return unittest.end(env)
+
+_path_test = unittest.make(_path_impl)
 
 def _packs_impl(ctx):
     env = analysistest.begin(ctx)
@@ -156,7 +182,16 @@ def dockerfile_test_suite(name):
     """
     native.genrule(
         name = name + "_files",
-        outs = [name + "_files/" + f for f in ["Dockerfile", "base.tar", "config.json", "bzImage", "initramfs", "secret", "sub/nested.txt"]],
+        outs = [name + "_files/" + f for f in [
+            "Dockerfile",
+            "Dockerfile.dockerignore",
+            "base.tar",
+            "config.json",
+            "bzImage",
+            "initramfs",
+            "secret",
+            "sub/nested.txt",
+        ]],
         cmd = "touch $(OUTS)",
         tags = ["manual"],
     )
@@ -174,7 +209,7 @@ def dockerfile_test_suite(name):
         name = name + "_full",
         base = "base:1",
         build_args = {"A": "1 2", "B": "%s"},
-        context = [files + "sub/nested.txt"],
+        context = [files + "Dockerfile.dockerignore", files + "sub/nested.txt"],
         context_mappings = {files + "initramfs": "boot/"},
         modes = {"boot/initramfs": "0700"},
         secrets = {"key": files + "secret"},
@@ -182,7 +217,8 @@ def dockerfile_test_suite(name):
         tags = ["manual"],
         **common
     )
-    _inputs_test(name = name + "_inputs", size = "small", target_under_test = name + "_full")
+    _path_test(name = name + "_path", size = "small")
+    _inputs_test(name = name + "_inputs", size = "small", files = files, target_under_test = name + "_full")
     _cache_test(name = name + "_cache", size = "small", target_under_test = name + "_full")
     _relative_cache_test(name = name + "_relative_cache", size = "small", target_under_test = name + "_full")
     fledge_dockerfile(
@@ -211,10 +247,33 @@ def dockerfile_test_suite(name):
             packs = [name + "_base", name + "_full/"],
             target_under_test = "{}_{}".format(name, kind),
         )
+    fledge_dockerfile(
+        name = name + "_without_base",
+        base = "",
+        base_images = {"base:1": name + "_base"},
+        dockerfile = files + "Dockerfile",
+        solver = name + "_solver",
+        tags = ["manual"],
+    )
+    fledge_rootfs(
+        name = name + "_alone",
+        agent = files + "bzImage",
+        image = name + "_without_base",
+        manifest = "m.toml",
+        tags = ["manual"],
+    )
+    _packs_test(
+        name = name + "_alone_packs",
+        size = "small",
+        packs = [name + "_without_base/", name + "_alone"],
+        target_under_test = name + "_alone",
+    )
     native.test_suite(
         name = name,
         tests = _daemon_tests(name + "_daemon", files + "Dockerfile") + [
+            name + "_path",
             name + "_inputs",
+            name + "_alone_packs",
             name + "_cache",
             name + "_relative_cache",
             name + "_file_base",
@@ -234,6 +293,20 @@ def dockerfile_test_suite(name):
                 "give a path relative to the context",
                 fledge_dockerfile,
                 context_mappings = {files + "secret": "/etc/secret"},
+                **common
+            ),
+            refused(
+                "dockerfile_mapping_outside",
+                "context_mappings: \"../secret\": give a path relative to the context, without",
+                fledge_dockerfile,
+                context_mappings = {files + "secret": "../secret"},
+                **common
+            ),
+            refused(
+                "dockerfile_modes_outside",
+                "modes: \"/x\": give a path relative to the context",
+                fledge_dockerfile,
+                modes = {"/x": "0755"},
                 **common
             ),
             refused(
