@@ -102,6 +102,10 @@ func TestLanguage(t *testing.T) {
 			"cat /dev/d; mknod /d b 7 0; cat /d; echo x > /proc/sys/kernel/hostname; " +
 			"grep -E 'Cap(Eff|Bnd)|Seccomp:|NoNew' /proc/self/status; true\n"},
 			log: "CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\nSeccomp:\t2\n"},
+		{name: "proc behind a link", c: solvetest.Case{Dockerfile: "FROM base:1 AS links\nRUN mkdir /r && ln -s /elsewhere /r/proc\n" +
+			"FROM base:1\nCOPY --from=links /r/ /\n" +
+			"RUN for p in sys keys; do grep -c \" /elsewhere/$p \" /proc/self/mounts; done\n"},
+			log: "1\n1\n"},
 		{name: "metadata", c: solvetest.Case{
 			Dockerfile: "FROM base:1\nENV A=1\nLABEL l=v\nEXPOSE 80\nVOLUME /v\n" +
 				"STOPSIGNAL SIGINT\nENTRYPOINT [\"e\"]\nCMD [\"c\"]\n" +

@@ -45,22 +45,33 @@ func mountAll(s *specs.Spec) error {
 			}
 		}
 	}
-	for _, path := range s.Linux.ReadonlyPaths {
-		p := filepath.Join(root, path)
-		if _, err := os.Stat(p); err != nil {
-			continue // this kernel does not have it
-		}
-		if err := bind(p, p, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
-			return err
-		}
+	readonly := func(p string) error { return bind(p, p, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC) }
+	if err := eachExisting(root, s.Linux.ReadonlyPaths, readonly); err != nil {
+		return err
 	}
-	for _, path := range s.Linux.MaskedPaths {
-		if err := mask(filepath.Join(root, path)); err != nil {
-			return err
-		}
+	if err := eachExisting(root, s.Linux.MaskedPaths, mask); err != nil {
+		return err
 	}
 	if s.Root.Readonly {
 		return mount("", root, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NODEV|unix.MS_RDONLY, "")
+	}
+	return nil
+}
+
+// eachExisting calls do with what of the paths this kernel has. They are looked up as a process inside would: the image
+// may have a link in place of /proc.
+func eachExisting(root string, paths []string, do func(path string) error) error {
+	for _, path := range paths {
+		p, err := fs.RootPath(root, path)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(p); err != nil {
+			continue
+		}
+		if err := do(p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -139,12 +150,12 @@ func fillDev(root string) error {
 	return nil
 }
 
-// mask hides a file or a folder, if it is there.
+// mask hides a file or a folder.
 func mask(path string) error {
 	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil
+		return err
 	case st.IsDir():
 		return mount("tmpfs", path, "tmpfs", unix.MS_RDONLY|unix.MS_NODEV, "size=0")
 	}
