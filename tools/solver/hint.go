@@ -15,7 +15,7 @@ func withHint(err error) error {
 		return err
 	}
 	var b strings.Builder
-	b.WriteString("no network, so FROM finds declared images alone. In MODULE.bazel:\n\n")
+	b.WriteString("FROM and COPY --from find declared images alone. In MODULE.bazel:\n\n")
 	var entries []string
 	for _, ref := range failure.Missing {
 		name := repositoryName(ref)
@@ -31,14 +31,18 @@ func familiar(ref string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
 }
 
-// repositoryName is a name for a reference: "alpine_3_22".
+// repositoryName is a name for a reference: "alpine_3_22". Bazel wants a letter first.
 func repositoryName(ref string) string {
 	name, _, _ := strings.Cut(familiar(ref), "@")
 	name = strings.TrimSuffix(name, ":latest")
-	return strings.Map(func(r rune) rune {
+	name = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return '_'
 	}, strings.ToLower(name))
+	if name == "" || name[0] < 'a' {
+		return "image_" + name
+	}
+	return name
 }

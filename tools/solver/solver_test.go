@@ -137,15 +137,18 @@ func TestMessage(t *testing.T) {
 
 func TestHint(t *testing.T) {
 	err := withHint(&solve.Error{Failure: wire.Failure{
-		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest"},
+		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest", "docker.io/3proxy/3proxy:1"},
 	}})
 	for _, want := range []string{
 		`name = "alpine_3_22"`, `image = "docker.io/library/alpine:3.22"`, `use_repo(fledge, "alpine_3_22")`,
-		`base_images = {"alpine:3.22": "@alpine_3_22", "ghcr.io/a/b:latest": "@ghcr_io_a_b"}`,
+		`base_images = {"alpine:3.22": "@alpine_3_22", "ghcr.io/a/b:latest": "@ghcr_io_a_b", "3proxy/3proxy:1": "@image_3proxy_3proxy_1"}`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "network") { // with one it is the same
+		t.Errorf("%v", err)
 	}
 	if err := withHint(io.EOF); err != io.EOF {
 		t.Errorf("error %v", err)
