@@ -163,46 +163,46 @@ func requires(t *testing.T, name string) map[string]string {
 	return found
 }
 
-// The user's versions of Go modules are the same with Fledge and without, although BuildKit needs newer ones, and the
-// guest is built with its own.
+// The user's versions of Go modules are the same with Fledge and without, although Fledge and BuildKit need newer ones,
+// and the programs are built with their own.
 func TestVersionsStay(t *testing.T) {
 	harness.NeedSlow(t, "starts two Bazel servers and builds BuildKit")
 	without, with := newConsumer(t, false), newConsumer(t, true)
 	want, got := versions(t, without), versions(t, with)
 	own, guest := requires(t, "go.mod"), requires(t, "tools/guest/go.mod")
-	conflicts := 0
-	for path, version := range want {
-		if newer, ok := guest[path]; ok && own[path] == "" && semver.Compare(newer, version) > 0 {
-			conflicts++
+	for name, module := range map[string]map[string]string{"Fledge": own, "the guest": guest} {
+		conflicts := 0
+		for path, version := range want {
+			if newer, ok := module[path]; ok && semver.Compare(newer, version) > 0 {
+				conflicts++
+			}
 		}
-	}
-	if conflicts < 2 {
-		t.Fatalf("the guest needs a newer one of %d of these modules only: %v", conflicts, want)
-	}
-	// Fledge's other tools are built with go_deps: what they need takes part in it.
-	for path := range own {
-		delete(want, path)
-		delete(got, path)
+		if conflicts < 2 {
+			t.Fatalf("%s needs a newer one of %d of these modules only: %v", name, conflicts, want)
+		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Fledge moves the workspace's Go modules, -without +with:\n%s", diff)
 	}
 
 	modules := goCommand(t, with, "list", "-m", "all")
-	with.Bazel(t, "build", "@fledge//tools/guest")
+	with.Bazel(t, "build", "//...", "@fledge//tools/guest", "@fledge//tools/packer", "@fledge//tools/solver")
 	if diff := cmp.Diff(modules, goCommand(t, with, "list", "-m", "all")); diff != "" {
 		t.Errorf("go list -m all, -before +after a build:\n%s", diff)
 	}
-	wantGuest(t, with, guest)
+	wantProgram(t, with, "guest", guest, 50)
+	wantProgram(t, with, "packer", own, 5)
+	wantProgram(t, with, "solver", own, 1)
 }
 
-// wantGuest checks that the guest is a static Linux program, which has the modules that its go.mod says.
-func wantGuest(t *testing.T, w *harness.Workspace, modules map[string]string) {
+// wantProgram checks that a tool is a static program, which has the modules that its go.mod says, least of them at
+// the least.
+func wantProgram(t *testing.T, w *harness.Workspace, tool string, modules map[string]string, least int) {
 	t.Helper()
 	// Bazel's own name of the repository differs from release to release.
-	programs, err := filepath.Glob(filepath.Join(w.Dir, "bazel-bin/external/fledge*/tools/guest/guest"))
+	programs, err := filepath.Glob(filepath.Join(w.Dir, "bazel-bin/external/fledge*/tools", tool, tool))
 	if err != nil || len(programs) != 1 {
-		t.Fatalf("the guest is %q (%v)", programs, err)
+		t.Fatalf("%s is %q (%v)", tool, programs, err)
 	}
 	program := programs[0]
 	file, err := elf.Open(program)
@@ -211,7 +211,7 @@ func wantGuest(t *testing.T, w *harness.Workspace, modules map[string]string) {
 	}
 	defer file.Close()
 	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
-		t.Errorf("the guest needs the libraries %q (%v)", libraries, err)
+		t.Errorf("%s needs the libraries %q (%v)", tool, libraries, err)
 	}
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -219,10 +219,10 @@ func wantGuest(t *testing.T, w *harness.Workspace, modules map[string]string) {
 	}
 	for _, module := range info.Deps {
 		if module.Replace == nil && module.Version != modules[module.Path] {
-			t.Errorf("the guest has %s %s, and its go.mod says %q", module.Path, module.Version, modules[module.Path])
+			t.Errorf("%s has %s %s, and its go.mod says %q", tool, module.Path, module.Version, modules[module.Path])
 		}
 	}
-	if len(info.Deps) < 50 {
-		t.Errorf("the guest has %d modules only", len(info.Deps))
+	if len(info.Deps) < least {
+		t.Errorf("%s has %d modules only", tool, len(info.Deps))
 	}
 }

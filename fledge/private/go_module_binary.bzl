@@ -8,6 +8,10 @@ def _resources(_os, _inputs):
     # The compiler of the largest packages takes most of the memory, in MB.
     return {"cpu": _CPUS, "memory": 1500}
 
+def _platform_os(ctx):
+    macos = ctx.attr._macos[platform_common.ConstraintValueInfo]
+    return "darwin" if ctx.target_platform_has_constraint(macos) else "linux"
+
 def _go_module_binary_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
     args = ctx.actions.args()
@@ -15,6 +19,7 @@ def _go_module_binary_impl(ctx):
     args.add("--go-mod", ctx.file.go_mod)
     args.add("--modules", ctx.file.modules)
     args.add("--package", ctx.attr.package)
+    args.add("--os", ctx.attr.goos or _platform_os(ctx))
     args.add("--arch", guest_arch(ctx))
     args.add("--jobs", _CPUS)
     args.add("--out", out)
@@ -30,7 +35,7 @@ def _go_module_binary_impl(ctx):
     files.set_param_file_format("multiline")
     ctx.actions.run(
         mnemonic = "FledgeGoModule",
-        progress_message = "Building %{label} and the Go modules it needs, which takes minutes",
+        progress_message = "Building %{label} and all the Go packages it needs",
         executable = ctx.executable._gobuild,
         arguments = [args, files],
         inputs = inputs + sources,
@@ -42,13 +47,17 @@ def _go_module_binary_impl(ctx):
 
 go_module_binary = rule(
     implementation = _go_module_binary_impl,
-    doc = """Builds a static Linux program for the target platform's CPU from a Go module with dependencies of its own.
+    doc = """Builds a static program for the target platform from a Go module with dependencies of its own.
 
 The bytes depend on the sources, go.mod, the vendored packages and Fledge's Go SDK, on nothing of the workspace or of
 the machine. The sandbox needs no network.
 """,
     attrs = GUEST_ATTR | {
         "go_mod": attr.label(allow_single_file = ["go.mod"], mandatory = True, doc = "The module's go.mod."),
+        "goos": attr.string(
+            values = ["", "linux"],
+            doc = "The system it is for, whatever the target platform's: programs of images are for Linux.",
+        ),
         "modules": attr.label(
             allow_single_file = ["modules.txt"],
             mandatory = True,
@@ -65,7 +74,13 @@ the machine. The sandbox needs no network.
         ),
         "srcs": attr.label_list(allow_files = True, mandatory = True, doc = "The module's files."),
         "vendor": attr.label(allow_files = True, mandatory = True, doc = "The packages of a go_vendor repository."),
-        "_gobuild": attr.label(default = Label("//tools/gobuild"), executable = True, cfg = "exec"),
+        "_gobuild": attr.label(
+            default = Label("//fledge/private:gobuild"),
+            allow_single_file = True,
+            executable = True,
+            cfg = "exec",
+        ),
+        "_macos": attr.label(default = Label("@platforms//os:macos")),
         "_sdk": attr.label(default = Label("//fledge/private:go_sdk"), allow_single_file = True, cfg = "exec"),
     },
     executable = True,

@@ -16,6 +16,8 @@ _SDKS = {
     "linux_arm64": "02b36b6787b3ac767668f630e2998df45a3b1f9ffee08d1bf3ef6487cd658d99",
 }
 
+PLATFORMS = _SDKS.keys()
+
 _MODULE = "golang.org/toolchain"
 
 # Where the go command finds the module without a proxy: the site golang.org/toolchain says so.
@@ -136,3 +138,23 @@ def unpack_host_sdk(rctx, output):
     if done.return_code:
         fail("chmod: " + done.stderr)
     return rctx.path(output)
+
+def go_environment(rctx, root):
+    """Gives the environment of the go command in a repository rule, which keeps all it writes in the repository.
+
+    Args:
+      rctx: the repository_ctx.
+      root: path, the SDK's root folder.
+
+    Returns:
+      dict of strings. What is not in it is the user's own: GOPROXY, GOPRIVATE, GOAUTH, proxies, .netrc.
+    """
+    return {
+        "GO111MODULE": "on",
+        "GOCACHE": str(rctx.path("gocache")),
+        "GOMODCACHE": str(rctx.path("modcache")),
+        "GOPATH": str(rctx.path("gopath")),
+        "GOROOT": str(root),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }

@@ -1,7 +1,7 @@
 """The repository rule that fetches what a Go module needs, for go_module_binary."""
 
 load(":go_imports.bzl", "is_standard", "module_path", "within")
-load(":go_sdk.bzl", "unpack_host_sdk")
+load(":go_sdk.bzl", "go_environment", "unpack_host_sdk")
 
 _TIMEOUT = 1800  # seconds
 
@@ -51,20 +51,12 @@ def _without_progress(stderr):
 def _run_go(rctx, folder, args):
     root = unpack_host_sdk(rctx, "sdk")
 
-    # The rest is the user's own: GOPROXY, GOPRIVATE, GOAUTH, proxies, .netrc.
     result = rctx.execute(
         [root.get_child("bin").get_child("go")] + args,
         working_directory = folder,
-        environment = {
-            "GO111MODULE": "on",
-            "GOCACHE": str(rctx.path("gocache")),
+        environment = go_environment(rctx, root) | {
             "GOFLAGS": "-mod=readonly -modcacherw",
-            "GOMODCACHE": str(rctx.path("modcache")),
-            "GOPATH": str(rctx.path("gopath")),
-            "GOROOT": str(root),
             "GOSUMDB": "off",  # go.sum has every digest
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
         },
         timeout = _TIMEOUT,
     )

@@ -38,6 +38,7 @@ type build struct {
 	sdk     string // zip of an SDK, as the module proxy gives golang.org/toolchain
 	sources sources
 	pkg     string // package to build, relative to the module
+	os      string // GOOS
 	arch    string // GOARCH
 	jobs    int    // compilers at the same time
 	out     string // the program
@@ -52,6 +53,7 @@ func parse(args []string) (*build, error) {
 	flags.StringVar(&b.sources.parentGoMod, "parent-go-mod", "", "`go.mod` of the module around it, if any")
 	flags.StringVar(&b.sources.list, "files", "", "`file` that lists all sources of the build, a path a line")
 	flags.StringVar(&b.pkg, "package", ".", "the program's `package`, relative to the module")
+	flags.StringVar(&b.os, "os", "", "the program's `GOOS`")
 	flags.StringVar(&b.arch, "arch", "", "the program's `GOARCH`")
 	flags.IntVar(&b.jobs, "jobs", 1, "compilers that run at the same time")
 	flags.StringVar(&b.out, "out", "", "the program to write")
@@ -61,7 +63,7 @@ func parse(args []string) (*build, error) {
 		}
 		return nil, cli.Usagef("%v", err)
 	}
-	for _, name := range []string{"sdk", "go-mod", "modules", "files", "arch", "out"} {
+	for _, name := range []string{"sdk", "go-mod", "modules", "files", "os", "arch", "out"} {
 		if flags.Lookup(name).Value.String() == "" {
 			return nil, cli.Usagef("--%s is missing", name)
 		}
@@ -109,7 +111,7 @@ func (b *build) compile(ctx context.Context, work, sdk, module, out string) erro
 		"-buildvcs=false", "-ldflags=-s -w -buildid=", "-p="+strconv.Itoa(b.jobs), "-o", out, b.pkg)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = module, os.Stderr, os.Stderr
 	cmd.Env = []string{
-		"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + b.arch, "GOAMD64=v1", "GOARM64=v8.0",
+		"CGO_ENABLED=0", "GOOS=" + b.os, "GOARCH=" + b.arch, "GOAMD64=v1", "GOARM64=v8.0",
 		"GOROOT=" + sdk, "GOCACHE=" + filepath.Join(work, "cache"), "GOPATH=" + filepath.Join(work, "path"),
 		"HOME=" + home, "TMPDIR=" + home,
 		"GOENV=off", "GO111MODULE=on", "GOWORK=off", "GOTOOLCHAIN=local", "GOPROXY=off",

@@ -105,7 +105,7 @@ func workspace(t *testing.T, goCommand string) []string {
 	writeFiles(t, ".", map[string]string{"files": list})
 	return []string{
 		"--sdk=sdk.zip", "--go-mod=repo/tools/guest/go.mod", "--modules=external/deps/vendor/modules.txt", "--files=files",
-		"--parent-go-mod=repo/go.mod", "--arch=arm64", "--jobs=3", "--out=program",
+		"--parent-go-mod=repo/go.mod", "--os=darwin", "--arch=arm64", "--jobs=3", "--out=program",
 	}
 }
 
@@ -134,7 +134,7 @@ GOARCH=arm64
 GOARM64=v8.0
 GOCACHE=WORK/cache
 GOENV=off
-GOOS=linux
+GOOS=darwin
 GOPATH=WORK/path
 GOPROXY=off
 GOROOT=WORK/sdk

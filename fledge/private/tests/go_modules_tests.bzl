@@ -2,6 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 load("//fledge/private:go_imports.bzl", "is_standard", "module_path", "parse_imports", "within")
+load("//fledge/private:go_packages.bzl", "imports_of", "sources_build")
 load("//fledge/private:go_sdk.bzl", "module_proxies", "split_login")
 
 _SOURCE = """// Command x imports "nothing" here.
@@ -45,6 +46,29 @@ def _module_impl(ctx):
 
 _module_test = unittest.make(_module_impl)
 
+_PACKAGES = {
+    "internal/a": struct(files = ["a.go", "table.txt"], imports = ["example.com/m/internal/b", "example.com/x", "fmt"]),
+    "internal/b": struct(files = ["b.go"], imports = ["example.com/m2/c", "fmt"]),
+}
+
+_SOURCES_BUILD = """package(default_visibility = ["//visibility:public"])
+
+exports_files(["go.mod"])
+
+filegroup(name = "internal/a", srcs = ["internal/a/a.go", "internal/a/table.txt", ":internal/b"])
+
+filegroup(name = "internal/b", srcs = ["internal/b/b.go"])
+"""
+
+def _packages_impl(ctx):
+    env = unittest.begin(ctx)
+    asserts.equals(env, _SOURCES_BUILD, sources_build(_PACKAGES, "module example.com/m\n"))
+    want = ["example.com/m/internal/b", "example.com/m2/c", "example.com/x", "fmt"]
+    asserts.equals(env, want, imports_of(_PACKAGES))
+    return unittest.end(env)
+
+_packages_test = unittest.make(_packages_impl)
+
 def _proxies_impl(ctx):
     env = unittest.begin(ctx)
     for goproxy, want in {
@@ -77,6 +101,7 @@ _TESTS = {
     "imports": _imports_test,
     "login": _login_test,
     "module": _module_test,
+    "packages": _packages_test,
     "proxies": _proxies_test,
 }
 

@@ -1,0 +1,26 @@
+"""A program of Fledge's own Go module."""
+
+load(":go_module_binary.bzl", "go_module_binary")
+
+def go_program(name, goos = "", visibility = ["//visibility:public"]):
+    """Declares the program of the package that the BUILD file is in, built outside of rules_go and go_deps.
+
+    Workspaces that use Fledge keep their own SDK and versions of Go modules, and the program has the same bytes in all
+    of them.
+
+    Args:
+      name: the target's name.
+      goos: `linux` for programs of images, else the platform's.
+      visibility: the target's.
+    """
+    package = native.package_name()
+    go_module_binary(
+        name = name,
+        srcs = [Label("@fledge_sources//:" + package)],
+        go_mod = Label("@fledge_sources//:go.mod"),
+        goos = goos,
+        modules = Label("@fledge_deps//:vendor/modules.txt"),
+        package = "./" + package,
+        vendor = Label("@fledge_deps//:vendor"),
+        visibility = visibility,
+    )
