@@ -39,7 +39,7 @@ def _add_cache(ctx, args):
     if not directory:
         return
     if not directory.startswith("/"):
-        fail("//fledge/settings:solve_cache={}: give an absolute path".format(directory))
+        fail("@fledge//fledge/settings:solve_cache={}: give an absolute path".format(directory))
     args.add("--cache", directory)
     args.add("--cache-key", str(ctx.label))
     args.add("--cache-mb", ctx.attr._solve_cache_mb[BuildSettingInfo].value)
@@ -98,12 +98,12 @@ def _requirements(ctx, daemon):
     hermetic = ctx.attr._hermetic[BuildSettingInfo].value
     if daemon:
         if hermetic:
-            fail(("{}: FLEDGE_BUILDKIT_MODE=daemon, and //fledge/settings:hermetic refuses that: a daemon is no input of " +
+            fail(("{}: FLEDGE_BUILDKIT_MODE=daemon, and @fledge//fledge/settings:hermetic refuses that: a daemon is no input of " +
                   "the build. Use a machine, or build without the setting").format(ctx.label))
         requirements["no-remote-exec"] = "1"  # elsewhere the address is another daemon's, or nobody's
     if ctx.attr.network:
         if hermetic:
-            fail(("{}: network = True, and //fledge/settings:hermetic refuses that: declare what the build downloads as " +
+            fail(("{}: network = True, and @fledge//fledge/settings:hermetic refuses that: declare what the build downloads as " +
                   "inputs of the context, or build without the setting").format(ctx.label))
         requirements["requires-network"] = "1"
     elif daemon and not daemon.address.startswith("unix:"):
@@ -200,6 +200,21 @@ _dockerfile = rule(
     provides = [FledgeSolvedInfo],
 )
 
+_ID = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+
+def secret_id_error(id):
+    """Says what is wrong with the id of a secret, which is part of a command line; None when it is right."""
+    if not id or [c for c in id.elems() if c not in _ID]:
+        return "{}: an id has letters, digits, _, . and - alone".format(repr(id))
+    return None
+
+def _by_id(what, name, by_id):
+    """The same as _by_label for secrets."""
+    for error in [secret_id_error(id) for id in by_id]:
+        if error:
+            fail("{}: {}: {}".format(name, what, error))
+    return _by_label(what, name, by_id)
+
 def _by_label(what, name, by_key):
     """Turns name -> label into label -> names, separated by blanks, as a rule takes it."""
     labels = {}
@@ -258,8 +273,8 @@ def fledge_dockerfile(
       name: of the target, and of the layout.
       dockerfile: the Dockerfile: a label.
       context: the files of the build context: labels, usually `glob(["**"])`. Each has the path that it has in this package.
-        A `.dockerignore` among them counts, or `NAME.dockerignore` beside the Dockerfile `NAME`. Bazel keeps no modes: files have 0644, and outputs of rules that are programs
-        0755, unless `modes` says otherwise.
+        A `.dockerignore` among them counts, or `NAME.dockerignore` beside the Dockerfile `NAME`. Bazel keeps no modes: files
+        have 0644, and outputs of rules that are programs 0755, unless `modes` says otherwise.
       context_mappings: files of other packages and outputs of rules: label to path in the context, as the mappings of
         fledge_rootfs but relative.
       modes: path in the context to octal mode, for example `{"entrypoint.sh": "0755"}`.
@@ -302,15 +317,15 @@ def fledge_dockerfile(
         modes = modes,
         network = network,
         scratch_mb = scratch_mb,
-        secrets = _by_label("secrets", name, secrets),
+        secrets = _by_id("secrets", name, secrets),
         solve_timeout = solve_timeout,
         solver = solver,
-        ssh = _by_label("ssh", name, ssh),
+        ssh = _by_id("ssh", name, ssh),
         target = target,
         **kwargs
     )
 
-def image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, common):
+def image_or_dockerfile(name, image, dockerfile, context, base_images, base, target, build_args, common):
     """Gives the image of a macro that takes a Dockerfile instead of one.
 
     Args:
@@ -319,6 +334,7 @@ def image_or_dockerfile(name, image, dockerfile, context, base_images, target, b
       dockerfile: as in fledge_dockerfile, or None.
       context: the same.
       base_images: the same.
+      base: the same.
       target: the same.
       build_args: the same.
       common: what every rule has.
@@ -327,18 +343,19 @@ def image_or_dockerfile(name, image, dockerfile, context, base_images, target, b
       a label, or None.
     """
     if not dockerfile:
-        if context or base_images or target or build_args:
-            fail("{}: context, base_images, target and build_args are a Dockerfile's: give dockerfile too".format(name))
+        if context or base_images or base or target or build_args:
+            fail("{}: context, base_images, base, target and build_args are a Dockerfile's: give dockerfile too".format(name))
         return image
     if image:
         fail("{}: image and dockerfile: give one of them".format(name))
     fledge_dockerfile(
         name = name + ".oci",
+        base = base,
         base_images = base_images,
         build_args = build_args,
         context = context,
         dockerfile = dockerfile,
         target = target,
-        **{key: value for key, value in common.items() if key in ["tags", "target_compatible_with", "testonly", "visibility"]}
+        **common
     )
     return ":{}.oci".format(name)

@@ -176,6 +176,7 @@ def fledge_initramfs(
         dockerfile = None,
         context = [],
         base_images = {},
+        base = None,
         target = "",
         build_args = {},
         busybox = _DEFAULT_BUSYBOX,
@@ -233,10 +234,11 @@ def fledge_initramfs(
       name: of the target.
       manifest: the manifest.toml, which says how the image runs: docs/manifest.md lists its fields.
       image: the image, as fledge_rootfs takes it. Without one the initramfs has the other parts alone.
-      dockerfile: a Dockerfile, a label, instead of an image. This and the four arguments below are those of fledge_dockerfile;
+      dockerfile: a Dockerfile, a label, instead of an image. This and the five arguments below are those of fledge_dockerfile;
         for more of them declare one and give it as `image`.
       context: files of its build context.
       base_images: what its `FROM` may name.
+      base: which of them the image is built upon; `""` for none.
       target: the stage to build.
       build_args: values of its `ARG`.
       busybox: a static busybox, put at `/bin/busybox` with a symlink for each of its applets where there is nothing yet.
@@ -275,7 +277,7 @@ def fledge_initramfs(
         compat = compat,
         compression = compression,
         compression_level = compression_level,
-        image = image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, kwargs),
+        image = image_or_dockerfile(name, image, dockerfile, context, base_images, base, target, build_args, kwargs),
         init_file = init_file,
         init_path = init_path,
         kernel = kernel,

@@ -112,6 +112,7 @@ def fledge_rootfs(
         dockerfile = None,
         context = [],
         base_images = {},
+        base = None,
         target = "",
         build_args = {},
         agent = None,
@@ -169,10 +170,11 @@ def fledge_rootfs(
         images in a layout or tar the one for the target platform's CPU is taken, linux/amd64 or linux/arm64. The image's
         config fills what manifest.toml leaves out. Without an image the root file system has the agent and the mappings
         alone.
-      dockerfile: a Dockerfile, a label, instead of an image. This and the four arguments below are those of fledge_dockerfile;
+      dockerfile: a Dockerfile, a label, instead of an image. This and the five arguments below are those of fledge_dockerfile;
         for more of them declare one and give it as `image`.
       context: files of its build context.
       base_images: what its `FROM` may name.
+      base: which of them the image is built upon; `""` for none.
       target: the stage to build.
       build_args: values of its `ARG`.
       agent: the agent, put at `/bin/kestrel`: a file, or a rule that makes one. Leave it out when the image or a mapping
@@ -211,7 +213,7 @@ def fledge_rootfs(
         compat = compat,
         compression = compression,
         compression_level = compression_level,
-        image = image_or_dockerfile(name, image, dockerfile, context, base_images, target, build_args, kwargs),
+        image = image_or_dockerfile(name, image, dockerfile, context, base_images, base, target, build_args, kwargs),
         kernel = kernel,
         manifest = manifest,
         mappings = mappings,

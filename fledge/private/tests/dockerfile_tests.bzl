@@ -4,6 +4,7 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//fledge:defs.bzl", "fledge_dockerfile", "fledge_initramfs", "fledge_kernel", "fledge_layers", "fledge_rootfs")
 load("//fledge/private:build_context.bzl", "path_in_package")
 load("//fledge/private:daemon_solver.bzl", "fledge_daemon_solver")
+load("//fledge/private:dockerfile.bzl", "secret_id_error")
 load("//fledge/private:kernel_info.bzl", "FledgeKernelInfo")
 load("//fledge/private:solver_info.bzl", "FledgeSolverInfo")
 load(":refused.bzl", "argument", "refused")
@@ -68,6 +69,16 @@ def _path_impl(ctx):
 
 _path_test = unittest.make(_path_impl)
 
+def _secret_id_impl(ctx):
+    env = unittest.begin(ctx)
+    for id in ["", "a b", "a=b", "a,b", "ä"]:
+        asserts.equals(env, repr(id) + ": an id has letters, digits, _, . and - alone", secret_id_error(id))
+    for id in ["default", "NPM_TOKEN", "a.b-c_1"]:
+        asserts.equals(env, None, secret_id_error(id))
+    return unittest.end(env)
+
+_secret_id_test = unittest.make(_secret_id_impl)
+
 def _packs_impl(ctx):
     env = analysistest.begin(ctx)
     actions = analysistest.target_actions(env)
@@ -90,7 +101,7 @@ _packs_test = analysistest.make(_packs_impl, attrs = {"packs": attr.string_list(
 
 def _hermetic_impl(ctx):
     env = analysistest.begin(ctx)
-    asserts.expect_failure(env, "network = True, and //fledge/settings:hermetic refuses that")
+    asserts.expect_failure(env, "network = True, and @fledge//fledge/settings:hermetic refuses that")
     return analysistest.end(env)
 
 _hermetic_test = analysistest.make(
@@ -122,7 +133,7 @@ _daemon_test = analysistest.make(_daemon_impl, attrs = {"address": attr.string()
 
 def _daemon_hermetic_impl(ctx):
     env = analysistest.begin(ctx)
-    asserts.expect_failure(env, "FLEDGE_BUILDKIT_MODE=daemon, and //fledge/settings:hermetic refuses that")
+    asserts.expect_failure(env, "FLEDGE_BUILDKIT_MODE=daemon, and @fledge//fledge/settings:hermetic refuses that")
     return analysistest.end(env)
 
 _daemon_hermetic_test = analysistest.make(
@@ -218,6 +229,7 @@ def dockerfile_test_suite(name):
         **common
     )
     _path_test(name = name + "_path", size = "small")
+    _secret_id_test(name = name + "_secret_id", size = "small")
     _inputs_test(name = name + "_inputs", size = "small", files = files, target_under_test = name + "_full")
     _cache_test(name = name + "_cache", size = "small", target_under_test = name + "_full")
     _relative_cache_test(name = name + "_relative_cache", size = "small", target_under_test = name + "_full")
@@ -272,6 +284,7 @@ def dockerfile_test_suite(name):
         name = name,
         tests = _daemon_tests(name + "_daemon", files + "Dockerfile") + [
             name + "_path",
+            name + "_secret_id",
             name + "_inputs",
             name + "_alone_packs",
             name + "_cache",
