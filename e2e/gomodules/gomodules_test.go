@@ -186,13 +186,13 @@ func TestVersionsStay(t *testing.T) {
 	}
 
 	modules := goCommand(t, with, "list", "-m", "all")
-	with.Bazel(t, "build", "//...", "@fledge//tools/guest", "@fledge//tools/packer", "@fledge//tools/solver")
+	with.Bazel(t, "build", "//...", "@fledge//tools/guest", "@fledge//tools/bin:packer", "@fledge//tools/bin:solver")
 	if diff := cmp.Diff(modules, goCommand(t, with, "list", "-m", "all")); diff != "" {
 		t.Errorf("go list -m all, -before +after a build:\n%s", diff)
 	}
-	wantProgram(t, with, "guest", guest, 50)
-	wantProgram(t, with, "packer", own, 5)
-	wantProgram(t, with, "solver", own, 1)
+	wantProgram(t, with, "tools/guest/guest", guest, 50)
+	wantProgram(t, with, "tools/packer", own, 5)
+	wantProgram(t, with, "tools/solver", own, 1)
 }
 
 // wantProgram checks that a tool is a static program, which has the modules that its go.mod says, least of them at
@@ -200,7 +200,7 @@ func TestVersionsStay(t *testing.T) {
 func wantProgram(t *testing.T, w *harness.Workspace, tool string, modules map[string]string, least int) {
 	t.Helper()
 	// Bazel's own name of the repository differs from release to release.
-	programs, err := filepath.Glob(filepath.Join(w.Dir, "bazel-bin/external/fledge*/tools", tool, tool))
+	programs, err := filepath.Glob(filepath.Join(w.Dir, "bazel-bin/external/fledge*", tool))
 	if err != nil || len(programs) != 1 {
 		t.Fatalf("%s is %q (%v)", tool, programs, err)
 	}

@@ -136,7 +136,7 @@ the console as it runs.
             doc = "Memory of the machine in MiB.",
         ),
         "_boot": attr.label(
-            default = Label("//tools/boot"),
+            default = Label("//tools/bin:boot"),
             executable = True,
             cfg = config.exec("test"),  # it runs beside the guest, whose processor may be another
         ),

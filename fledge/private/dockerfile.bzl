@@ -190,7 +190,7 @@ _dockerfile = rule(
         "_hermetic": attr.label(default = Label("//fledge/settings:hermetic")),
         "_solve_cache": attr.label(default = Label("//fledge/settings:solve_cache")),
         "_solve_cache_mb": attr.label(default = Label("//fledge/settings:solve_cache_mb")),
-        "_solver_tool": attr.label(default = Label("//tools/solver"), executable = True, cfg = "exec"),
+        "_solver_tool": attr.label(default = Label("//tools/bin:solver"), executable = True, cfg = "exec"),
         "_vmm": attr.label(default = Label("//fledge/settings:vmm")),
     },
     toolchains = [

@@ -2,18 +2,17 @@
 
 load(":go_module_binary.bzl", "go_module_binary")
 
-def go_program(name, goos = "", visibility = ["//visibility:public"]):
-    """Declares the program of the package that the BUILD file is in, built outside of rules_go and go_deps.
+def go_program(name, package, goos = ""):
+    """Declares a program of Fledge's Go module, built outside of rules_go and go_deps.
 
     Workspaces that use Fledge keep their own SDK and versions of Go modules, and the program has the same bytes in all
     of them.
 
     Args:
       name: the target's name.
+      package: its package's folder in the module, one of those that MODULE.bazel gives go_modules.
       goos: `linux` for programs of images, else the platform's.
-      visibility: the target's.
     """
-    package = native.package_name()
     go_module_binary(
         name = name,
         srcs = [Label("@fledge_sources//:" + package)],
@@ -22,5 +21,4 @@ def go_program(name, goos = "", visibility = ["//visibility:public"]):
         modules = Label("@fledge_deps//:vendor/modules.txt"),
         package = "./" + package,
         vendor = Label("@fledge_deps//:vendor"),
-        visibility = visibility,
     )

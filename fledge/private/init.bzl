@@ -4,7 +4,7 @@ load(":kernel_info.bzl", "FledgeKernelInfo")
 
 INIT_ATTRS = {
     "_init": attr.label(
-        default = Label("//tools/init"),
+        default = Label("//tools/bin:init"),
         allow_single_file = True,
     ),
 }

@@ -11,7 +11,7 @@ PACKER_REQUIREMENTS = {"supports-path-mapping": "1"}
 
 PACKER_ATTR = GUEST_ATTR | {
     "_packer": attr.label(
-        default = Label("//tools/packer"),
+        default = Label("//tools/bin:packer"),
         executable = True,
         cfg = "exec",
     ),

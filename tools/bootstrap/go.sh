@@ -72,21 +72,45 @@ prebuild_gazelle() {
   grep -q 'get_child("prebuilt")' "$rule" || die "gazelle's go_repository_tools.bzl is not as this set-up knows it"
 }
 
-# write_rc OUT FINAL CACHE: every module comes from this machine, nothing from a registry.
+# register OUT NAME DIR VERSION...: a module of which only some workspaces have need, which --override_module would refuse in the
+# others. The versions are those that MODULE.bazel files ask for; all are the same module.
+register() {
+  local out=$1 name=$2 dir=$3 version entry source
+  shift 3
+  source=$dir
+  [ -d "$dir" ] || source=$out/modules/$name # not at its final place yet
+  for version; do
+    entry=$out/registry/modules/$name/$version
+    mkdir -p "$entry"
+    sed -e "1,/^)/{/^    version = /d;s/^    name = .*/&\n    version = \"$version\",/}" "$source/MODULE.bazel" >"$entry/MODULE.bazel"
+    grep -q "^    version = \"$version\"" "$entry/MODULE.bazel" || die "$name's MODULE.bazel is not as this set-up knows it"
+    printf '{"type": "local_path", "path": "%s"}\n' "$dir" >"$entry/source.json"
+  done
+}
+
+write_registry() {
+  local out=$1 final=$2
+  mkdir -p "$out/registry"
+  echo '{}' >"$out/registry/bazel_registry.json"
+  register "$out" rules_go "$final/modules/rules_go" 0.53.0 0.60.0
+  register "$out" gazelle "$final/modules/gazelle" 0.36.0 0.47.0
+  register "$out" package_metadata "$final/modules/package_metadata" 0.0.5
+  register "$out" rules_shell "$bazel_dir/base/rules/shell" 0.2.0 0.3.0 0.6.1
+}
+
+# write_rc OUT FINAL CACHE: every module comes from this machine.
 write_rc() {
   local out=$1 final=$2 pair m
-  echo "common --registry=file://$final/registry" # empty
+  echo "common --registry=file://$final/registry"
   echo "common --noenable_workspace"
   echo "common --lockfile_mode=off"
   echo "common --disk_cache=$3/disk"
   echo "common --experimental_disk_cache_gc_max_size=4G"
   for pair in platforms:tools/platforms bazel_features:tools/features bazel_skylib:tools/skylib rules_java:rules/java \
-    rules_cc:rules/cc rules_license:rules/license rules_python:rules/python rules_proto:rules/proto \
-    rules_shell:rules/shell; do
+    rules_cc:rules/cc rules_license:rules/license rules_python:rules/python rules_proto:rules/proto; do
     echo "common --override_module=${pair%%:*}=$bazel_dir/base/${pair#*:}"
   done
-  for m in "$out"/modules/*/; do
-    m=$(basename "$m")
+  for m in apple_support buildozer protobuf zlib; do
     echo "common --override_module=$m=$final/modules/$m"
   done
 }
@@ -104,7 +128,7 @@ A
 
 build() {
   local tmp=$1 final=$2 out=$1/out
-  mkdir -p "$out/registry" "$out/bin"
+  mkdir -p "$out/bin"
   cp -r "$here/modules" "$out/modules"
   fetch_sdk "$tmp" "$out/sdk"
   export PATH=$out/sdk/bin:$PATH GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=mod GOSUMDB=off GOPROXY
@@ -117,7 +141,7 @@ build() {
     die "the certificates that this machine trusts were not found"
   use_own_sdk "$out/modules"
   mv "$out/sdk" "$out/modules/rules_go/sdk"
-  echo '{}' >"$out/registry/bazel_registry.json"
+  write_registry "$out" "$final"
   write_rc "$out" "$final" "$cache" >"$out/bazelrc"
   write_launcher "$final" >"$out/bin/bazel"
   chmod 755 "$out/bin/bazel"
