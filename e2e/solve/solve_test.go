@@ -20,7 +20,7 @@ import (
 
 func sum(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 
-const dockerfile = `FROM busybox:1 AS build
+const dockerfile = `FROM busybox:1 as build
 ARG WHO=nobody
 COPY src /src
 RUN --mount=type=secret,id=token wc -c </run/secrets/token >/length
@@ -38,6 +38,9 @@ COPY --from=build /length /srv/
 USER app
 ENTRYPOINT ["cat", "/srv/text"]
 `
+
+// remark is what the frontend says of dockerfile, and all that a quiet solver does.
+const remark = "warning: FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)\n"
 
 // TestSolve builds an image in two different machines.
 func TestSolve(t *testing.T) {
@@ -59,8 +62,8 @@ func TestSolve(t *testing.T) {
 	}
 	want := digests(t, first.out())
 
-	second := k.job(t, dockerfile, files, append(more, "--memory-mb", "512", "--cpus", "1", "--scratch-mb", "0")...)
-	if said, err := k.run(t, second); err != nil {
+	second := k.job(t, dockerfile, files, append(more, "--memory-mb", "512", "--cpus", "1", "--scratch-mb", "0", "--progress", "quiet")...)
+	if said, err := k.run(t, second); err != nil || said != remark {
 		t.Fatalf("%v\n%s", err, said)
 	}
 	if diff := cmp.Diff(want, digests(t, second.out())); diff != "" {

@@ -229,3 +229,28 @@ func TestPlain(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestWarnings has a guest that was taken over, too: it warns without end.
+func TestWarnings(t *testing.T) {
+	var b strings.Builder
+	print := Warnings(&b)
+	for _, e := range []wire.Event{
+		{Kind: wire.EventStart, Step: 1, Text: "RUN make"},
+		{Kind: wire.EventWarn, Text: "old\x1b syntax"},
+		{Kind: wire.EventLog, Step: 1, Text: "made"},
+		{Kind: wire.EventWarn, Text: "cache damaged"},
+		{Kind: wire.EventWarn, Text: "old\x1b syntax"},
+		{Kind: wire.EventDone, Step: 1, Error: "exit code: 1"},
+	} {
+		print(e)
+	}
+	if want := "warning: old syntax\nwarning: cache damaged\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+	for i := range 3 * maxWarnings {
+		print(wire.Event{Kind: wire.EventWarn, Text: fmt.Sprint(i)})
+	}
+	if lines := strings.Count(b.String(), "\n"); lines != maxWarnings+1 || !strings.HasSuffix(b.String(), "there may be more, 100 are shown\n") {
+		t.Errorf("%d lines: %s", lines, b.String())
+	}
+}

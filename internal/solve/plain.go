@@ -28,12 +28,32 @@ func Plain(w io.Writer) func(wire.Event) {
 				fmt.Fprintf(w, "#%d done in %.1f s\n", e.Step, e.Seconds)
 			}
 		case wire.EventWarn:
-			fmt.Fprintf(w, "warning: %s\n", printable(e.Text))
+			warning(w, e)
 		case wire.EventBoot:
 			fmt.Fprintf(w, "machine: %s after %.1f s\n", printable(e.Text), e.Seconds)
 		}
 	}
 }
+
+// maxWarnings bounds what a guest that was taken over may print and have kept.
+const maxWarnings = 100
+
+// Warnings prints the warnings among the events to w, a line each, the same one once, and nothing else.
+func Warnings(w io.Writer) func(wire.Event) {
+	said := map[string]bool{}
+	return func(e wire.Event) {
+		if e.Kind != wire.EventWarn || said[e.Text] || len(said) == maxWarnings {
+			return
+		}
+		said[e.Text] = true
+		warning(w, e)
+		if len(said) == maxWarnings {
+			fmt.Fprintf(w, "warning: there may be more, %d are shown\n", maxWarnings)
+		}
+	}
+}
+
+func warning(w io.Writer, e wire.Event) { fmt.Fprintf(w, "warning: %s\n", printable(e.Text)) }
 
 // PrintableLines is a text of several lines as Plain would show it: an error, too, has what a step wrote.
 func PrintableLines(text string) string {

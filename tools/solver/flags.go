@@ -68,7 +68,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.StringVar(&f.cache.Key, "cache-key", "", "`name` of what is solved: its former solves are looked for first in the cache")
 	fs.IntVar(&f.cacheMB, "cache-mb", 10<<10, "how large the cache may be, in `MiB`")
 	fs.StringVar(&f.out, "out", "", "`directory` for the OCI image layout; it must not exist or be empty")
-	fs.StringVar(&f.progress, "progress", "auto", "`how` to tell of steps: live (on a terminal), plain (a line each), quiet, or auto: "+
+	fs.StringVar(&f.progress, "progress", "auto", "`how` to tell of steps: live (on a terminal), plain (a line each), quiet (warnings alone), or auto: "+
 		"live where standard error is a terminal")
 	if err := fs.Parse(args); err != nil {
 		if err == flag.ErrHelp {
@@ -173,7 +173,7 @@ func (f *flags) events(stderr io.Writer) (show func(wire.Event), done func()) {
 	width := terminalWidth(stderr)
 	switch {
 	case f.progress == "quiet":
-		return nil, func() {}
+		return solve.Warnings(stderr), func() {}
 	case f.progress == "live" || f.progress == "auto" && width > 0:
 		if width == 0 {
 			width = 80

@@ -41,9 +41,15 @@ func TestFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := f.options(io.Discard)
+	var said strings.Builder
+	o, err := f.options(&said)
 	if err != nil {
 		t.Fatal(err)
+	}
+	o.Event(wire.Event{Kind: wire.EventStart, Step: 1, Text: "RUN make"})
+	o.Event(wire.Event{Kind: wire.EventWarn, Text: "old syntax"})
+	if said.String() != "warning: old syntax\n" {
+		t.Errorf("--progress quiet says %q", said.String())
 	}
 	if o.Job.BuildArgs["A"] != "b=c" || len(o.Job.BuildArgs) != 1 || o.Job.Epoch != 12 || o.Job.Target != "x" {
 		t.Errorf("job %+v", o.Job)
@@ -51,7 +57,7 @@ func TestFlags(t *testing.T) {
 	if want := (solve.Cache{Dir: "/c", Key: "//x", Limit: 7 << 20}); o.Cache == nil || *o.Cache != want {
 		t.Errorf("cache %+v", o.Cache)
 	}
-	if string(o.Secrets.Secrets["key"]) != "the secret value" || o.Job.Secrets[0] != "key" || o.Event != nil {
+	if string(o.Secrets.Secrets["key"]) != "the secret value" || o.Job.Secrets[0] != "key" {
 		t.Errorf("options %+v", o)
 	}
 }
