@@ -54,7 +54,7 @@ func parseNetwork(cmdline string) (n network, err error) {
 		}
 		return n, nil
 	}
-	return n, errors.New("the job may use the network, but the kernel parameter ip= is missing")
+	return n, fmt.Errorf("the job may use the network, but the kernel parameter %s is missing", wire.NetworkParameter)
 }
 
 // setNetwork configures the network device and writes resolv.conf, which steps get.

@@ -26,6 +26,9 @@ func TestParseNetwork(t *testing.T) {
 			t.Errorf("%q: %+v", bad, n)
 		}
 	}
+	if _, err := parseNetwork("quiet ip=dhcp"); !strings.Contains(err.Error(), " "+wire.NetworkParameter+" is missing") {
+		t.Error(err)
+	}
 }
 
 func TestMagic(t *testing.T) {
