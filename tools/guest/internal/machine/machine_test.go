@@ -64,3 +64,11 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+// TestWatchWithoutScratch watches a scratch space that cannot be looked at: memory is told all the same.
+func TestWatchWithoutScratch(t *testing.T) {
+	m := StartWatch(t.TempDir() + "/none").Stop()
+	if m.MinAvailable <= 0 || m.MinAvailable > m.Total || m.ScratchUsed != 0 {
+		t.Errorf("%+v", m)
+	}
+}

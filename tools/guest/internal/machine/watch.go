@@ -52,12 +52,13 @@ func StartWatch(dir string) *Watch {
 func (w *Watch) look() {
 	available := MemInfo()["MemAvailable"]
 	var st unix.Statfs_t
-	if unix.Statfs(w.dir, &st) != nil {
-		return
-	}
+	err := unix.Statfs(w.dir, &st)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.minimum = min(w.minimum, available)
+	if err != nil {
+		return
+	}
 	w.free = min(w.free, int64(st.Bavail)*st.Bsize)
 	w.size = int64(st.Blocks) * st.Bsize
 }
@@ -69,7 +70,9 @@ func (w *Watch) Stop() wire.Memory {
 	w.done.Wait()
 	m := Memory()
 	m.MinAvailable = w.minimum
-	m.ScratchUsed = (w.size - w.free) >> 10
+	if w.size > 0 { // it could be looked at
+		m.ScratchUsed = (w.size - w.free) >> 10
+	}
 	return m
 }
 
