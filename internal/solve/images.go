@@ -96,11 +96,11 @@ func openImages(ctx context.Context, images []BaseImage, arch string) (list stor
 			open = openLayout
 		}
 		st, err := open(ctx, im, arch)
+		st.name, st.refs = fmt.Sprintf("image%d", i), im.Refs
+		list = append(list, st) // with an error, too: it may be open
 		if err != nil {
 			return list, fmt.Errorf("base image %s: %w", im.Refs[0], err)
 		}
-		st.name, st.refs = fmt.Sprintf("image%d", i), im.Refs
-		list = append(list, st)
 	}
 	return list, nil
 }

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,6 +140,14 @@ func TestLayoutImages(t *testing.T) {
 			t.Errorf("%s is not there", digest)
 		}
 	}
+	// It opens, but the layer without a digest is not read.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	list, err := openImages(ctx, []BaseImage{{Refs: []string{"x"}, Layout: file}}, "amd64")
+	if !errors.Is(err, context.Canceled) || len(list) != 1 || list[0].close == nil {
+		t.Errorf("%v; %d images to close", err, len(list))
+	}
+	list.close()
 }
 
 func TestImageErrors(t *testing.T) {
