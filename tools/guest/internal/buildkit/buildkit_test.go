@@ -3,12 +3,16 @@
 package buildkit
 
 import (
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/buildkit/executor"
 	"github.com/moby/buildkit/solver/pb"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/fledge-build/fledge/tools/guest/internal/step"
 )
 
 func TestLimitFiles(t *testing.T) {
@@ -35,6 +39,17 @@ func TestLimitFiles(t *testing.T) {
 	if _, err := none.create("x", r); err == nil {
 		t.Error("limits without cgroups are passed over")
 	}
+}
+
+// TestAttend closes the channel of signals: none of it goes to the command, which there is none of here.
+func TestAttend(t *testing.T) {
+	signals, done := make(chan syscall.Signal), make(chan struct{})
+	close(signals)
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		close(done)
+	}()
+	attend(t.Context(), &step.Process{}, signals, done)
 }
 
 func TestCheck(t *testing.T) {

@@ -265,7 +265,11 @@ func attend(ctx context.Context, p *step.Process, signals <-chan syscall.Signal,
 		case <-ctx.Done():
 			p.Kill()
 			return
-		case s := <-signals:
+		case s, ok := <-signals:
+			if !ok {
+				signals = nil // no more will come, and this case would be ready for ever
+				continue
+			}
 			p.Signal(s)
 		case <-done:
 			return
