@@ -92,21 +92,24 @@ func Start(c Command) (*Process, error) {
 	p := &Process{cmd: cmd, stderr: c.Stderr}
 	planR.Close()
 	errorW.Close()
-	err = json.NewEncoder(planW).Encode(plan{c.Spec, c.Seccomp})
+	sent := json.NewEncoder(planW).Encode(plan{c.Spec, c.Seccomp})
 	planW.Close()
-	var told []byte
-	if err == nil {
-		told, err = io.ReadAll(errorR)
-	}
-	if err == nil && len(told) > 0 {
+	told, err := io.ReadAll(errorR)
+	switch {
+	case len(told) > 0:
 		err = errors.New(string(told))
+	case err == nil:
+		err = sent
 	}
-	if err != nil {
-		p.Kill()
-		cmd.Wait()
-		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
+	if err == nil {
+		return p, nil
 	}
-	return p, nil
+	p.Kill()
+	cmd.Wait()
+	if len(told) == 0 && errors.Is(err, unix.EPIPE) { // a process that is gone, and how it ended is the reason
+		err = fmt.Errorf("its process ended before it had begun: %s", cmd.ProcessState)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 }
 
 // Kill ends the command and all that it started: it is the first process of their namespace.

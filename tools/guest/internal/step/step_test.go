@@ -6,7 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -55,4 +59,36 @@ func TestSetupFails(t *testing.T) {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	t.Log(err)
+}
+
+// A child that dies before it has its plan, as for want of memory, is told with the way it died. The plan is so large
+// that the child is killed before it is written.
+func TestChildDies(t *testing.T) {
+	spec := &specs.Spec{Root: &specs.Root{}, Process: &specs.Process{}, Linux: &specs.Linux{}}
+	failed := make(chan error)
+	go func() {
+		_, err := Start(Command{Spec: spec, Seccomp: make([]byte, 64<<20)})
+		failed <- err
+	}()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if lists, _ := filepath.Glob("/proc/self/task/*/children"); killAll(lists) {
+			break
+		}
+	}
+	if err := <-failed; !errors.Is(err, ErrSetup) || !strings.Contains(err.Error(), "signal: killed") {
+		t.Error(err)
+	}
+}
+
+// killAll kills the processes that the files list, and tells whether there were any.
+func killAll(lists []string) (killed bool) {
+	for _, file := range lists {
+		text, _ := os.ReadFile(file)
+		for pid := range strings.FieldsSeq(string(text)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				killed = unix.Kill(n, unix.SIGKILL) == nil || killed
+			}
+		}
+	}
+	return killed
 }
