@@ -60,7 +60,7 @@ func (t *task) writeFamily(w io.Writer) error {
 		}
 		fmt.Fprintln(w, d, n)
 	}
-	return json.NewEncoder(w).Encode([]any{t.Job.Arch, t.Job.Compression, t.Secrets})
+	return json.NewEncoder(w).Encode([]any{t.Job.Arch, t.Secrets})
 }
 
 // writeCache adds the blobs that the images do not have.

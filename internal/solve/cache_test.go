@@ -225,7 +225,6 @@ func TestCacheFamily(t *testing.T) {
 		"same":         {nil, true},
 		"another key":  {func(o *Options) { o.Cache.Key = "other" }, true},
 		"more memory":  {func(o *Options) { o.Machine.MemoryMB, o.Machine.CPUs = 256, 2 }, true},
-		"compression":  {func(o *Options) { o.Job.Compression = wire.Zstd }, false},
 		"architecture": {func(o *Options) { o.Job.Arch = "arm64" }, false},
 		"kernel":       {func(o *Options) { os.WriteFile(o.Machine.Kernel, []byte("other"), 0o600) }, false},
 		"initramfs":    {func(o *Options) { os.WriteFile(o.Machine.Initramfs, []byte("other"), 0o600) }, false},

@@ -53,10 +53,9 @@ func checkFiles(o *Options) error {
 		found = found || m.Dest == dockerfile
 		top, rest, _ := strings.Cut(m.Dest, "/")
 		switch {
-		case top == wire.ContextDir, top == wire.DockerfileDir && rest != "", top == wire.ContextsDir && rest != "":
+		case top == wire.ContextDir, top == wire.DockerfileDir && rest != "":
 		default:
-			return fmt.Errorf("%s: goes to /%s, which is neither below /%s, /%s nor /%s", m.Src, m.Dest,
-				wire.ContextDir, wire.DockerfileDir, wire.ContextsDir)
+			return fmt.Errorf("%s: goes to /%s, which is neither below /%s nor /%s", m.Src, m.Dest, wire.ContextDir, wire.DockerfileDir)
 		}
 	}
 	if !found {

@@ -33,7 +33,7 @@ type Machine struct {
 type Options struct {
 	Job     wire.Job // without Images, which Solve fills
 	Images  []BaseImage
-	Files   *mapping.Spec // below /context, /dockerfile and /contexts/NAME
+	Files   *mapping.Spec // below /context and /dockerfile
 	Secrets wire.Secrets
 	Machine Machine
 	// Program, if there is one, solves in place of the machine, of which only OutputMB and Limit count then.

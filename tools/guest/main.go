@@ -40,7 +40,6 @@ func main() {
 	flag.StringVar(&o.Daemon.CA, "tls-ca", "", "file of the certificates that the certificate of a buildkitd behind tcp:// is checked with")
 	flag.StringVar(&o.Daemon.Cert, "tls-cert", "", "file of the certificate for a buildkitd that asks for one")
 	flag.StringVar(&o.Daemon.Key, "tls-key", "", "file of that certificate's key")
-	flag.StringVar(&o.Daemon.Dir, "tls-dir", "", "folder of ca.pem, cert.pem and key.pem, in place of these three")
 	flag.StringVar(&o.Daemon.ServerName, "tls-server-name", "", "name in the buildkitd's certificate; by default the host of -addr")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -35,9 +35,8 @@ const (
 type Case struct {
 	Dockerfile string
 	Context    map[string]string // files by their names
-	Contexts   map[string]map[string]string
-	Ignore     string          // Dockerfile.dockerignore
-	Edit       func(*wire.Job) // further settings
+	Ignore     string            // Dockerfile.dockerignore
+	Edit       func(*wire.Job)   // further settings
 }
 
 // Base is an image: blobs by their digests.
@@ -125,10 +124,6 @@ func newBase(t testing.TB, layer []byte) Base {
 // Disk makes the input disk of a case.
 func Disk(t testing.TB, base Base, c Case) []byte {
 	job := wire.Job{Dockerfile: "Dockerfile", Arch: runtime.GOARCH, Epoch: Epoch, Images: []wire.Image{base.Image}}
-	for name := range c.Contexts {
-		job.Contexts = append(job.Contexts, name)
-	}
-	slices.Sort(job.Contexts)
 	if c.Edit != nil {
 		c.Edit(&job)
 	}
@@ -142,11 +137,6 @@ func Disk(t testing.TB, base Base, c Case) []byte {
 	}
 	for name, data := range c.Context {
 		files[wire.ContextDir+"/"+name] = data
-	}
-	for context, list := range c.Contexts {
-		for name, data := range list {
-			files[wire.ContextsDir+"/"+context+"/"+name] = data
-		}
 	}
 	for d, data := range base.blobs {
 		files[wire.StoresDir+"/"+base.Image.Store+"/blobs/sha256/"+d.Encoded()] = string(data)

@@ -18,28 +18,20 @@ const (
 	ScratchSwap  = "swap"  // in memory, which goes out to the scratch disk as it fills
 )
 
-// Compressions of the layers that the Dockerfile adds.
-const (
-	Gzip = "gzip" // the default
-	Zstd = "zstd"
-)
-
 // Job says what to solve. Its zero values are the defaults, but Dockerfile and Arch must be set.
 type Job struct {
-	Dockerfile  string            `json:"dockerfile"`            // name in DockerfileDir
-	Target      string            `json:"target,omitempty"`      // stage; the last one by default
-	BuildArgs   map[string]string `json:"build_args,omitempty"`  // values of ARG
-	Labels      map[string]string `json:"labels,omitempty"`      // of the image, besides those of the Dockerfile
-	Arch        string            `json:"arch"`                  // amd64 or arm64: of the image and of the machine
-	Epoch       int64             `json:"epoch"`                 // SOURCE_DATE_EPOCH in seconds: the time of new files
-	Images      []Image           `json:"images,omitempty"`      // what FROM and COPY --from may name
-	Contexts    []string          `json:"contexts,omitempty"`    // names of further build contexts, in ContextsDir
-	Secrets     []string          `json:"secrets,omitempty"`     // ids; the values are on the secrets disk
-	SSH         []string          `json:"ssh,omitempty"`         // ids of keys; --mount=type=ssh alone means "default"
-	Network     bool              `json:"network,omitempty"`     // RUN and ADD may use the network
-	Scratch     string            `json:"scratch,omitempty"`     // ScratchTmpfs or ScratchSwap
-	Compression string            `json:"compression,omitempty"` // Gzip or Zstd
-	Cache       *Cache            `json:"cache,omitempty"`       // use the cache and save it; nil does neither
+	Dockerfile string            `json:"dockerfile"`           // name in DockerfileDir
+	Target     string            `json:"target,omitempty"`     // stage; the last one by default
+	BuildArgs  map[string]string `json:"build_args,omitempty"` // values of ARG
+	Labels     map[string]string `json:"labels,omitempty"`     // of the image, besides those of the Dockerfile
+	Arch       string            `json:"arch"`                 // amd64 or arm64: of the image and of the machine
+	Epoch      int64             `json:"epoch"`                // SOURCE_DATE_EPOCH in seconds: the time of new files
+	Images     []Image           `json:"images,omitempty"`     // what FROM and COPY --from may name
+	Secrets    []string          `json:"secrets,omitempty"`    // ids; the values are on the secrets disk
+	SSH        []string          `json:"ssh,omitempty"`        // ids of keys; --mount=type=ssh alone means "default"
+	Network    bool              `json:"network,omitempty"`    // RUN and ADD may use the network
+	Scratch    string            `json:"scratch,omitempty"`    // ScratchTmpfs or ScratchSwap
+	Cache      *Cache            `json:"cache,omitempty"`      // use the cache and save it; nil does neither
 }
 
 // Cache is what the input archive has of BuildKit's cache. A blob of it that a base image has, too, is there only once.
@@ -54,7 +46,7 @@ type Image struct {
 	Digest string `json:"digest"` // of its manifest or index, "sha256:…"
 }
 
-// safeName is what names of stores, contexts, secrets and keys look like: one part of a path, and never "." or "..".
+// safeName is what names of stores, secrets and keys look like: one part of a path, and never "." or "..".
 var safeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // Encode checks j and renders it as job.json: the same job gives the same bytes.
@@ -98,7 +90,6 @@ func (j Job) Check() error {
 	}{
 		{"arch", j.Arch, []string{"amd64", "arm64"}},
 		{"scratch", j.Scratch, []string{"", ScratchTmpfs, ScratchSwap}},
-		{"compression", j.Compression, []string{"", Gzip, Zstd}},
 	} {
 		if !slices.Contains(c.allowed, c.value) {
 			names := strings.TrimPrefix(strings.Join(c.allowed, ", "), ", ")
@@ -136,7 +127,7 @@ func (j Job) checkLists() error {
 	for _, l := range []struct {
 		what string
 		ids  []string
-	}{{"build context", j.Contexts}, {"secret", j.Secrets}, {"ssh key", j.SSH}} {
+	}{{"secret", j.Secrets}, {"ssh key", j.SSH}} {
 		seen := map[string]bool{}
 		for _, id := range l.ids {
 			if !safeName.MatchString(id) {
@@ -146,11 +137,6 @@ func (j Job) checkLists() error {
 				return fmt.Errorf("%s %s is there twice", l.what, id)
 			}
 			seen[id] = true
-		}
-	}
-	for _, name := range j.Contexts {
-		if refs[name] {
-			return fmt.Errorf("%s is both a base image and a build context: rename one", name)
 		}
 	}
 	if j.Cache != nil {

@@ -23,7 +23,6 @@ type Inputs struct {
 	Text       []byte // of the Dockerfile
 	Context    fsutil.FS
 	Dockerfile fsutil.FS                // folder of the Dockerfile
-	Contexts   map[string]fsutil.FS     // by the names of the job
 	Stores     map[string]content.Store // by the names of the job
 	Cache      content.Store            // all blobs that the host has: the cache's and the base images'
 }
@@ -46,7 +45,7 @@ func Open(r io.ReaderAt, size int64) (*Inputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := []string{wire.JobFile, wire.ContextDir, wire.DockerfileDir, wire.ContextsDir, wire.StoresDir, wire.CacheDir}
+	known := []string{wire.JobFile, wire.ContextDir, wire.DockerfileDir, wire.StoresDir, wire.CacheDir}
 	for _, name := range ix.nodes["."].children {
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("input disk: %q is no part of a job", name)
@@ -57,11 +56,7 @@ func Open(r io.ReaderAt, size int64) (*Inputs, error) {
 		Job: job, Text: dockerfile,
 		Context:    &tree{ix, wire.ContextDir, at},
 		Dockerfile: &tree{ix, wire.DockerfileDir, at},
-		Contexts:   map[string]fsutil.FS{},
 		Stores:     map[string]content.Store{},
-	}
-	for _, name := range job.Contexts {
-		in.Contexts[name] = &tree{ix, path.Join(wire.ContextsDir, name), at}
 	}
 	blobs := []string{wire.CacheDir}
 	for _, im := range job.Images {

@@ -23,7 +23,7 @@ var blob = []byte("a layer")
 
 func job(t testing.TB) string {
 	b, err := wire.Job{
-		Dockerfile: "Dockerfile", Arch: "amd64", Epoch: 7, Contexts: []string{"more"},
+		Dockerfile: "Dockerfile", Arch: "amd64", Epoch: 7,
 		Images: []wire.Image{{Ref: "base", Store: "s", Digest: string(digest.FromBytes(blob))}},
 	}.Encode()
 	if err != nil {
@@ -108,7 +108,6 @@ func TestOpen(t *testing.T) {
 		{"context/b/" + long, tar.TypeReg, "far", 0o600},
 		{"context/b/", tar.TypeDir, "", 0o2770},
 		{"context/s", tar.TypeSymlink, "../../etc", 0o777},
-		{"contexts/more/x", tar.TypeReg, "", 0},
 		{"cache/blobs/sha256/" + digest.FromString("cached").Encoded(), tar.TypeReg, "cached", 0},
 	}...)))
 	if err != nil {
@@ -127,9 +126,6 @@ func TestOpen(t *testing.T) {
 	}
 	if got := walk(t, in.Context, "b/c"); len(got) != 1 || !strings.HasPrefix(got[0], "b/c ") {
 		t.Errorf("one file: %q", got)
-	}
-	if got := walk(t, in.Contexts["more"], "/"); len(got) != 1 {
-		t.Errorf("context more: %q", got)
 	}
 	if _, err := in.Context.Open("../dockerfile/Dockerfile"); err == nil {
 		t.Error("a name leads out of the context")

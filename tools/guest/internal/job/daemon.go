@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"path/filepath"
 
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
@@ -20,16 +19,12 @@ type Daemon struct {
 	CA         string // file of the certificates that its own is checked with; "" for a connection without TLS
 	ServerName string // in its certificate; the address's host by default
 	Cert, Key  string // files of the certificate and key that it asks for, if it does
-	Dir        string // of ca.pem, cert.pem and key.pem, in place of these three
 }
 
 func (d Daemon) connect(ctx context.Context) (*client.Client, error) {
 	u, err := url.Parse(d.Address)
 	if err != nil || u.Scheme == "" {
 		return nil, fmt.Errorf("buildkitd %q: it must be an address like unix:///run/buildkit/buildkitd.sock", d.Address)
-	}
-	if d.Dir != "" {
-		d.CA, d.Cert, d.Key = filepath.Join(d.Dir, "ca.pem"), filepath.Join(d.Dir, "cert.pem"), filepath.Join(d.Dir, "key.pem")
 	}
 	var opts []client.ClientOpt
 	if d.CA != "" {

@@ -59,24 +59,21 @@ func checkSyntax(job wire.Job, text []byte) *wire.Failure {
 	return f
 }
 
-// checkStages refuses stages that have the name of a base image or of a build context: those would take their place.
+// checkStages refuses stages that have the name of a base image: it would take their place.
 func checkStages(job wire.Job, text []byte, stages []instructions.Stage) *wire.Failure {
 	taken := map[string]string{}
 	for _, im := range job.Images {
 		if name, err := contextName(im.Ref); err == nil {
-			taken[name] = "base image " + im.Ref
+			taken[name] = im.Ref
 		}
 	}
-	for _, name := range job.Contexts {
-		taken[name] = "build context " + name
-	}
 	for _, s := range stages {
-		what, ok := taken[strings.ToLower(s.Name)]
+		ref, ok := taken[strings.ToLower(s.Name)]
 		if !ok || s.Name == "" {
 			continue
 		}
 		f := &wire.Failure{Kind: wire.FailDockerfile, Message: fmt.Sprintf(
-			"stage %s has the name of %s, which would take its place: rename the stage", s.Name, what)}
+			"stage %s has the name of base image %s, which would take its place: rename the stage", s.Name, ref)}
 		if len(s.Location) > 0 {
 			r := s.Location[0]
 			f.Position = position(job.Dockerfile, string(text), r.Start.Line, r.End.Line, s.Name)

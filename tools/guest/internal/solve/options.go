@@ -35,7 +35,6 @@ type Task struct {
 const (
 	localContext    = "context"
 	localDockerfile = "dockerfile"
-	localNamed      = "named-" // and the context's name
 )
 
 // options are the solve's; the same for every BuildKit.
@@ -59,15 +58,10 @@ func (t Task) options() (client.SolveOpt, error) {
 	if err := addImages(attrs, job.Images); err != nil {
 		return client.SolveOpt{}, err
 	}
-	mounts := map[string]fsutil.FS{localContext: t.Inputs.Context, localDockerfile: t.Inputs.Dockerfile}
-	for name, tree := range t.Inputs.Contexts {
-		attrs["context:"+name] = "local:" + localNamed + name
-		mounts[localNamed+name] = tree
-	}
 	o := client.SolveOpt{
 		Frontend:      "dockerfile.v0",
 		FrontendAttrs: attrs,
-		LocalMounts:   mounts,
+		LocalMounts:   map[string]fsutil.FS{localContext: t.Inputs.Context, localDockerfile: t.Inputs.Dockerfile},
 		OCIStores:     t.Inputs.Stores,
 		SourcePolicy:  policy(job.Network),
 		Exports:       []client.ExportEntry{t.export()},
@@ -79,7 +73,7 @@ func (t Task) options() (client.SolveOpt, error) {
 		o.AllowedEntitlements = []string{"network.host"}
 	}
 	if t.Cache {
-		o.CacheExports = append(o.CacheExports, buildkit.CacheExport(t.compression()))
+		o.CacheExports = append(o.CacheExports, buildkit.CacheExport(compression))
 		for _, d := range job.Cache.Manifests {
 			o.CacheImports = append(o.CacheImports, buildkit.CacheImport(d))
 		}
@@ -104,6 +98,9 @@ func addImages(attrs map[string]string, images []wire.Image) error {
 	return nil
 }
 
+// compression is that of the layers that the Dockerfile adds.
+const compression = "gzip"
+
 // export asks for an OCI archive whose new layers have no time after the epoch. Compression is not forced: the layers
 // of the base images keep their bytes, and with those their digests.
 func (t Task) export() client.ExportEntry {
@@ -111,16 +108,9 @@ func (t Task) export() client.ExportEntry {
 		Type:   client.ExporterOCI,
 		Output: func(map[string]string) (io.WriteCloser, error) { return nopCloser{t.Output}, nil },
 		Attrs: map[string]string{
-			"rewrite-timestamp": "true", "compression": t.compression(), "oci-mediatypes": "true",
+			"rewrite-timestamp": "true", "compression": compression, "oci-mediatypes": "true",
 		},
 	}
-}
-
-func (t Task) compression() string {
-	if c := t.Inputs.Job.Compression; c != "" {
-		return c
-	}
-	return wire.Gzip
 }
 
 func (t Task) addSecrets(o *client.SolveOpt) error {

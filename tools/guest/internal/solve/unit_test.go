@@ -81,8 +81,8 @@ func FuzzPosition(f *testing.F) {
 
 func TestCheck(t *testing.T) {
 	job := wire.Job{
-		Dockerfile: "Dockerfile", Contexts: []string{"assets"},
-		Images: []wire.Image{{Ref: "docker.io/library/alpine:latest"}},
+		Dockerfile: "Dockerfile",
+		Images:     []wire.Image{{Ref: "docker.io/library/alpine:latest"}},
 	}
 	for _, c := range []struct{ text, want string }{
 		{"FROM alpine AS build\n", ""},
@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 		{"#!/bin/x\n# syntax=other\nFROM alpine\n", "syntax other"},
 		{"// syntax=other\n", "syntax other"},
 		{"FROM scratch AS alpine\n", "stage alpine has the name of base image docker.io/library/alpine:latest"},
-		{"FROM scratch AS Assets\n", "has the name of build context assets"},
+		{"FROM scratch AS Alpine\n", "stage alpine has the name of base image"},
 		{"NONSENSE\n", ""}, // BuildKit's affair
 	} {
 		got := ""
