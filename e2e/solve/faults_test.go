@@ -24,6 +24,8 @@ func TestFaults(t *testing.T) {
 			[]string{"Dockerfile:2: ", "exit code: 7", "about to fail", "[1/2] RUN echo"}},
 		{"undeclared base", "FROM alpine:3.22\nRUN true\n", nil,
 			[]string{"Dockerfile:1: ", "alpine:3.22", `base_images = {"alpine:3.22": "@alpine_3_22"}`}},
+		{"undeclared images", "ARG V=3.22\nFROM alpine:$V AS a\nFROM busybox:1\nCOPY --from=a / /\nCOPY --from=example.com/b:1 / /\n", nil,
+			[]string{`base_images = {"alpine:3.22": "@alpine_3_22", "example.com/b:1": "@example_com_b_1"}`}},
 		{"missing file", "FROM busybox:1\nCOPY nothing /\n", nil, []string{"Dockerfile:2: ", "nothing", "not found"}},
 		{"other syntax", "# syntax=example.com/other:1\nFROM busybox:1\n", nil, []string{"example.com/other:1", "syntax"}},
 		{"no network", "FROM busybox:1\nRUN wget -T 5 http://10.0.2.2/\n", nil, []string{"Dockerfile:2: ", "exit code: 1"}},

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/solve"
@@ -16,12 +18,17 @@ func withHint(err error) error {
 	}
 	var b strings.Builder
 	b.WriteString("FROM and COPY --from find declared images alone. In MODULE.bazel:\n\n")
-	var entries []string
+	var names, entries []string
 	for _, ref := range failure.Missing {
 		name := repositoryName(ref)
-		fmt.Fprintf(&b, "    fledge.image(\n        name = %q,\n        image = %q,\n    )\n    use_repo(fledge, %[1]q)\n", name, ref)
+		for n := 2; slices.Contains(names, strconv.Quote(name)); n++ {
+			name = fmt.Sprintf("%s_%d", repositoryName(ref), n)
+		}
+		fmt.Fprintf(&b, "    fledge.image(\n        name = %q,\n        image = %q,\n    )\n", name, ref)
+		names = append(names, strconv.Quote(name))
 		entries = append(entries, fmt.Sprintf("%q: %q", familiar(ref), "@"+name))
 	}
+	fmt.Fprintf(&b, "    use_repo(fledge, %s)\n", strings.Join(names, ", "))
 	fmt.Fprintf(&b, "\n(the first build tells the digest to pin) and in the rule:\n\n    base_images = {%s},\n", strings.Join(entries, ", "))
 	return fmt.Errorf("%w%s", err, b.String())
 }

@@ -143,11 +143,12 @@ func TestMessage(t *testing.T) {
 
 func TestHint(t *testing.T) {
 	err := withHint(&solve.Error{Failure: wire.Failure{
-		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest", "docker.io/3proxy/3proxy:1"},
+		Message: "FROM alpine:3.22", Missing: []string{"docker.io/library/alpine:3.22", "ghcr.io/a/b:latest", "docker.io/3proxy/3proxy:1",
+			"ghcr.io/a-b:latest"},
 	}})
 	for _, want := range []string{
-		`name = "alpine_3_22"`, `image = "docker.io/library/alpine:3.22"`, `use_repo(fledge, "alpine_3_22")`,
-		`base_images = {"alpine:3.22": "@alpine_3_22", "ghcr.io/a/b:latest": "@ghcr_io_a_b", "3proxy/3proxy:1": "@image_3proxy_3proxy_1"}`,
+		`name = "alpine_3_22"`, `image = "docker.io/library/alpine:3.22"`, `use_repo(fledge, "alpine_3_22", "ghcr_io_a_b", "image_3proxy_3proxy_1", "ghcr_io_a_b_2")`,
+		`base_images = {"alpine:3.22": "@alpine_3_22", "ghcr.io/a/b:latest": "@ghcr_io_a_b", "3proxy/3proxy:1": "@image_3proxy_3proxy_1", "ghcr.io/a-b:latest": "@ghcr_io_a_b_2"}`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in\n%v", want, err)

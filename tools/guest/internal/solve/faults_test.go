@@ -164,3 +164,16 @@ Dockerfile:1: file with no instructions
 		})
 	}
 }
+
+// TestMissing has BuildKit end at the first image that it misses: the failure names them all.
+func TestMissing(t *testing.T) {
+	o := run(t, solvetest.Busybox(t), solvetest.Case{
+		Dockerfile: "FROM alpine:3.22 AS a\nFROM base:1\nCOPY --from=a / /a\nCOPY --from=ghcr.io/x/y:1 / /y\n",
+	}, wire.Secrets{})
+	if o.failure == nil {
+		t.Fatal("it is solved")
+	}
+	if diff := cmp.Diff([]string{"docker.io/library/alpine:3.22", "ghcr.io/x/y:1"}, o.failure.Missing); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%v", diff, o.failure)
+	}
+}

@@ -37,6 +37,9 @@ const (
 	localDockerfile = "dockerfile"
 )
 
+// epochArg is the build argument that says the time of new files.
+const epochArg = "SOURCE_DATE_EPOCH"
+
 // options are the solve's; the same for every BuildKit.
 func (t Task) options() (client.SolveOpt, error) {
 	job := t.Inputs.Job
@@ -46,8 +49,8 @@ func (t Task) options() (client.SolveOpt, error) {
 		"platform": "linux/" + job.Arch,
 		// That it is there keeps the frontend from fetching another one for a "# syntax=" line; checkSyntax refuses those
 		// that the bundled one does not answer.
-		"cmdline":                     "fledge",
-		"build-arg:SOURCE_DATE_EPOCH": strconv.FormatInt(job.Epoch, 10),
+		"cmdline":               "fledge",
+		"build-arg:" + epochArg: strconv.FormatInt(job.Epoch, 10),
 	}
 	for k, v := range job.BuildArgs {
 		attrs["build-arg:"+k] = v

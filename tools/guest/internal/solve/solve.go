@@ -28,7 +28,11 @@ func Run(ctx context.Context, c *client.Client, t Task) (string, *wire.Failure) 
 	res, err := c.Solve(ctx, nil, o, status)
 	<-done
 	if err != nil {
-		return "", failure(err, t.Inputs.Job.Dockerfile, string(t.Inputs.Text), steps)
+		f := failure(err, t.Inputs.Job.Dockerfile, string(t.Inputs.Text), steps)
+		if len(f.Missing) > 0 {
+			f.Missing = missingImages(ctx, t.Inputs.Job, t.Inputs.Text, f.Missing)
+		}
+		return "", f
 	}
 	return res.ExporterResponse[digestKey], nil
 }
