@@ -48,8 +48,8 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.BoolVar(&f.job.Network, "network", false, "RUN and ADD may use the network")
 	fs.Func("build-arg", "`NAME=VALUE` of an ARG; may be repeated", pairs(f.job.BuildArgs))
 	fs.Func("label", "`NAME=VALUE` of a further label of the image; may be repeated", pairs(f.job.Labels))
-	fs.Func("secret", "`ID=FILE` for RUN --mount=type=secret; may be repeated", pairs(f.secrets))
-	fs.Func("ssh", "`ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated", pairs(f.ssh))
+	fs.Func("secret", "`ID=FILE` for RUN --mount=type=secret; may be repeated", idFiles(f.secrets))
+	fs.Func("ssh", "`ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated", idFiles(f.ssh))
 	fs.StringVar(&f.spec, "spec", "", "`file` that lists context and Dockerfile")
 	fs.StringVar(&f.images, "images", "", "`file` that lists the base images")
 	fs.StringVar(&f.machine.Kernel, "kernel", "", "kernel `file`, a bzImage or Image")
@@ -109,6 +109,17 @@ func pairs(to map[string]string) func(string) error {
 		}
 		to[name] = value
 		return nil
+	}
+}
+
+// idFiles takes ID=FILE flags.
+func idFiles(to map[string]string) func(string) error {
+	add := pairs(to)
+	return func(s string) error {
+		if id, _, ok := strings.Cut(s, "="); ok && !wire.IsID(id) {
+			return fmt.Errorf("id %q: use letters, digits, '_', '.' and '-'", id)
+		}
+		return add(s)
 	}
 }
 

@@ -46,8 +46,15 @@ type Image struct {
 	Digest string `json:"digest"` // of its manifest or index, "sha256:…"
 }
 
-// safeName is what names of stores, secrets and keys look like: one part of a path, and never "." or "..".
-var safeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+// safeName is what names of stores look like: one part of a path, and never "." or "..". idName is for secrets and keys,
+// which BuildKit calls like a file that starts with a point if the Dockerfile gives no id: ".npmrc".
+var (
+	safeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	idName   = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+)
+
+// IsID tells whether s may be the id of a secret or key.
+func IsID(s string) bool { return idName.MatchString(s) }
 
 // Encode checks j and renders it as job.json: the same job gives the same bytes.
 func (j Job) Encode() ([]byte, error) {
@@ -130,7 +137,7 @@ func (j Job) checkLists() error {
 	}{{"secret", j.Secrets}, {"ssh key", j.SSH}} {
 		seen := map[string]bool{}
 		for _, id := range l.ids {
-			if !safeName.MatchString(id) {
+			if !IsID(id) {
 				return fmt.Errorf("%s %q: use letters, digits, '_', '.' and '-'", l.what, id)
 			}
 			if seen[id] {

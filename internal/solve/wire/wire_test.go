@@ -62,7 +62,7 @@ func TestJobErrors(t *testing.T) {
 		{"store", func(j *Job) { j.Images[0].Store = "../x" }, "store"},
 		{"digest", func(j *Job) { j.Images[0].Digest = strings.ToUpper(someDigest) }, "digest"},
 		{"image twice", func(j *Job) { j.Images = append(j.Images, j.Images[0]) }, "twice"},
-		{"secret", func(j *Job) { j.Secrets = []string{".."} }, `secret ".."`},
+		{"secret", func(j *Job) { j.Secrets = []string{".npmrc", "a=b"} }, `secret "a=b"`},
 		{"secret twice", func(j *Job) { j.Secrets = []string{"a", "a"} }, "secret a is there twice"},
 		{"ssh", func(j *Job) { j.SSH = []string{"a/b"} }, "ssh key"},
 		{"cache", func(j *Job) { j.Cache.Manifests[0] = "sha256:../.." }, "cache manifest"},
