@@ -171,6 +171,9 @@ func (f *flags) chooseDriver(m *solve.Machine, stderr io.Writer) (err error) {
 		f.vmm.Note = func(line string) { fmt.Fprintf(stderr, "machine: %s\n", line) }
 	}
 	if m.Driver, err = drivers.Select(f.vmm); err != nil {
+		if f.vmm.Driver == drivers.CloudHypervisor {
+			err = fmt.Errorf("%w; for a Bazel action that is --@fledge//fledge/settings:vmm=qemu", err)
+		}
 		return err
 	}
 	if _, ok := m.Driver.(cloudhypervisor.Driver); ok && f.vmlinux != "" {

@@ -114,6 +114,8 @@ func TestErrors(t *testing.T) {
 		{append(args, "--secret", ".npmrc=none"), cli.ExitError, "secret .npmrc: open none"},
 		{append(args, "--progress", "loud"), cli.ExitUsage, "auto, live, plain or quiet"},
 		{append(args, "--vmm", "vbox"), cli.ExitError, `driver "vbox"`},
+		{append(args, "--vmm", "cloud-hypervisor", "--network", "--cloud-hypervisor", "/bin/true"), cli.ExitError,
+			"--@fledge//fledge/settings:vmm=qemu"},
 		{append(args, "--qemu", filepath.Join(dir, "none"), "--vmm", "qemu"), cli.ExitError, "none"},
 		{append(args, "--vmm", "qemu", "--qemu", "/bin/true", "--cache", filepath.Join(dir, "key")), cli.ExitError,
 			"--sandbox_writable_path=" + filepath.Join(dir, "key")},

@@ -199,7 +199,7 @@ func TestTooLarge(t *testing.T) {
 	if err := write(manifest, s.File(manifest)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Save(manifest, write); err == nil || !strings.Contains(err.Error(), "raise the limit") {
+	if err := s.Save(manifest, write); err == nil || !strings.Contains(err.Error(), "--@fledge//fledge/settings:solve_cache_mb=0") {
 		t.Errorf("error %v", err)
 	}
 	s.Close()

@@ -181,7 +181,8 @@ func (s *Session) Save(manifest string, missing func(digest, file string) error)
 			return err
 		}
 		if total += n; total > s.d.limit {
-			return fmt.Errorf("its results alone are more than the %d MiB that all may have: raise the limit", s.d.limit>>20)
+			return fmt.Errorf("its results alone are more than the %d MiB that all may have: raise that; for a Bazel action it is "+
+				"--@fledge//fledge/settings:solve_cache_mb=%d, say", s.d.limit>>20, s.d.limit>>19)
 		}
 	}
 	info, err := os.Stat(s.File(manifest))
