@@ -1,6 +1,6 @@
 """The build context of a Dockerfile: files and where they go."""
 
-load(":mappings.bzl", "destinations", "is_executable")
+load(":mappings.bzl", "check_source", "destinations", "is_executable")
 
 CONTEXT_ATTRS = {
     "context": attr.label_list(allow_files = True),
@@ -50,8 +50,9 @@ def _context_files(ctx):
             files.append((file, path[1:], is_executable(target, file)))
     return files
 
-def _add_file(args, file, entry):
+def _add_file(label, args, file, entry):
     """Adds a line for a file, whose path is an argument of its own, so that path mapping reaches it."""
+    check_source(label, "Dockerfile and context", file)
     args.add_all([file], format_each = '{"src":"%s",' + json.encode(entry)[1:].replace("%", "%%"), expand_directories = False)
 
 def context_args(ctx):
@@ -66,7 +67,7 @@ def context_args(ctx):
     args = ctx.actions.args()
     args.set_param_file_format("multiline")
     args.use_param_file("--spec=%s", use_always = True)
-    _add_file(args, ctx.file.dockerfile, {"dest": "/dockerfile/" + ctx.file.dockerfile.basename, "executable": False})
+    _add_file(ctx.label, args, ctx.file.dockerfile, {"dest": "/dockerfile/" + ctx.file.dockerfile.basename, "executable": False})
     seen = {}
     for file, path, executable in _context_files(ctx):
         if path in seen and seen[path] != file:
@@ -74,10 +75,10 @@ def context_args(ctx):
         if path in seen:
             continue
         seen[path] = file
-        _add_file(args, file, {"dest": "/context/" + path, "executable": executable})
+        _add_file(ctx.label, args, file, {"dest": "/context/" + path, "executable": executable})
         if file.short_path == ctx.file.dockerfile.short_path + ".dockerignore":
             # BuildKit looks for it beside the Dockerfile, and prefers it to the context's own.
-            _add_file(args, file, {"dest": "/dockerfile/" + file.basename, "executable": False})
+            _add_file(ctx.label, args, file, {"dest": "/dockerfile/" + file.basename, "executable": False})
     for path, mode in ctx.attr.modes.items():
         _check_path(ctx, "modes", path)
         args.add(json.encode({"mode": mode, "path": "/context/" + path}))

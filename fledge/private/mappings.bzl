@@ -20,6 +20,15 @@ def is_executable(target, file):
     return (target[DefaultInfo].files_to_run.executable == file and
             not file.is_source and file.owner == target.label)
 
+def check_source(label, attribute, file):
+    """Fails for a file whose path, which stands as it is in a line of JSON so that path mapping reaches it, needs escapes."""
+    if '"' in file.path or "\\" in file.path:
+        fail("{}: {}: {}: Fledge takes no file with a double quote or a backslash in its path: rename it".format(
+            label,
+            attribute,
+            file.path,
+        ))
+
 def _relative(target, file):
     """Path of one of several files below the destination: relative to PACKAGE/NAME/ when it lies there, else to PACKAGE."""
     path = file.short_path
@@ -107,6 +116,7 @@ def pack_mappings(ctx, name, mappings, modes = {}):
             if path in seen:
                 fail("{}: mappings: {} and {} both go to {}".format(ctx.label, seen[path], target.label, path))
             seen[path] = target.label
+            check_source(ctx.label, "mappings", file)
             inputs.append(file)
             entry = {"dest": path, "executable": is_executable(target, file)}
             if path in modes:

@@ -202,6 +202,7 @@ def dockerfile_test_suite(name):
             "initramfs",
             "secret",
             "sub/nested.txt",
+            "sub/say \"hi\"",
         ]],
         cmd = "touch $(OUTS)",
         tags = ["manual"],
@@ -313,6 +314,13 @@ def dockerfile_test_suite(name):
                 "context_mappings: \"../secret\": give a path relative to the context, without",
                 fledge_dockerfile,
                 context_mappings = {files + "secret": "../secret"},
+                **common
+            ),
+            refused(
+                "dockerfile_quotes_in_a_name",
+                "say \"hi\": Fledge takes no file with a double quote",
+                fledge_dockerfile,
+                context = [files + "sub/say \"hi\""],
                 **common
             ),
             refused(

@@ -47,7 +47,7 @@ def rootfs_test_suite(name):
     """
     native.genrule(
         name = "empty_files",
-        outs = ["base.tar", "app.tar", "agent.bin", "site/index.html", "site/a/b.css", "modules.dep", "vmlinuz", "m.toml"],
+        outs = ["base.tar", "app.tar", "agent.bin", "site/index.html", "site/a/b.css", "modules.dep", "vmlinuz", "m.toml", "say \"hi\""],
         cmd = "touch $(OUTS)",
         tags = ["manual"],
     )
@@ -106,6 +106,7 @@ def rootfs_test_suite(name):
         ("relative_destination", "mappings: \"srv/x\": give an absolute path", {"mappings": {"agent.bin": "srv/x"}}),
         ("climbing_destination", "mappings: \"/srv/../x\": give an absolute path", {"mappings": {"agent.bin": "/srv/../x"}}),
         ("root_destination", "mappings: \"/\": give an absolute path", {"mappings": {"agent.bin": "/"}}),
+        ("quotes_in_a_name", "say \"hi\": Fledge takes no file with a double quote", {"mappings": {"say \"hi\"": "/srv/x"}}),
         ("two_to_one_place", "both go to /srv/x", {"mappings": {"agent.bin": "/srv/x", "base.tar": "/srv/x"}}),
         ("modes_without_mappings", "there are no mappings", {"agent": "agent.bin", "modes": {"/srv/x": "0600"}}),
         ("relative_mode_path", "modes: \"srv/x\": give an absolute path", {
