@@ -162,9 +162,9 @@ func (w *blockWriter) block(data []byte, seqs []sequence, n *counts, final bool)
 	}
 	w.room(size/8 + 16)
 	if c == fixedCodes {
-		w.add(last|blockFixed<<1, 3)
+		w.Add(last|blockFixed<<1, 3)
 	} else {
-		w.add(last|blockCodes<<1, 3)
+		w.Add(last|blockCodes<<1, 3)
 		w.header.write(&w.bitWriter)
 		c.assign()
 	}
@@ -181,13 +181,13 @@ func (w *blockWriter) stored(data []byte, last uint64) {
 		more = len(data) > 0
 		w.room(len(b) + 16)
 		if more {
-			w.add(blockStored<<1, 3)
+			w.Add(blockStored<<1, 3)
 		} else {
-			w.add(last|blockStored<<1, 3)
+			w.Add(last|blockStored<<1, 3)
 		}
 		w.align()
-		w.add(uint64(len(b))|uint64(^uint16(len(b)))<<16, 32)
-		w.flush()
+		w.Add(uint64(len(b))|uint64(^uint16(len(b)))<<16, 32)
+		w.Flush()
 		w.bytes(b)
 	}
 }
@@ -195,33 +195,33 @@ func (w *blockWriter) stored(data []byte, last uint64) {
 // sequences writes the symbols of a block and its end.
 func (w *blockWriter) sequences(c *codes, data []byte, seqs []sequence) {
 	b := w.bitWriter
-	b.flush()
+	b.Flush()
 	for _, s := range seqs {
 		lits := data[:s.lits]
 		data = data[int(s.lits)+int(s.length):]
 		for len(lits) >= 3 {
 			c0, c1, c2 := c.lit[lits[0]], c.lit[lits[1]], c.lit[lits[2]]
-			b.add(c0.bits(), c0.len())
-			b.add(c1.bits(), c1.len())
-			b.add(c2.bits(), c2.len())
-			b.flush()
+			b.Add(c0.bits(), c0.len())
+			b.Add(c1.bits(), c1.len())
+			b.Add(c2.bits(), c2.len())
+			b.Flush()
 			lits = lits[3:]
 		}
 		for _, l := range lits {
-			b.add(c.lit[l].bits(), c.lit[l].len())
+			b.Add(c.lit[l].bits(), c.lit[l].len())
 		}
-		b.flush()
+		b.Flush()
 		if s.length > 0 {
 			l := c.length[s.length-minMatch]
-			b.add(l.bits(), l.len())
+			b.Add(l.bits(), l.len())
 			symbol := distSymbol(uint32(s.dist) + 1)
 			d := c.dist[symbol]
-			b.add(d.bits(), d.len())
-			b.add(uint64(uint32(s.dist)-distBase(symbol)), distExtra(symbol))
-			b.flush()
+			b.Add(d.bits(), d.len())
+			b.Add(uint64(uint32(s.dist)-distBase(symbol)), distExtra(symbol))
+			b.Flush()
 		}
 	}
-	b.add(c.lit[endOfBlock].bits(), c.lit[endOfBlock].len())
-	b.flush()
+	b.Add(c.lit[endOfBlock].bits(), c.lit[endOfBlock].len())
+	b.Flush()
 	w.bitWriter = b
 }

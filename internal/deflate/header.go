@@ -96,18 +96,18 @@ func (h *header) run(length uint8, n int) {
 
 // write writes the description; the bits that begin the block are written. There must be room.
 func (h *header) write(w *bitWriter) {
-	w.add(uint64(h.lits-firstLen), 5)
-	w.add(uint64(h.dists-1), 5)
-	w.add(uint64(h.lens-4), 4)
-	w.flush()
+	w.Add(uint64(h.lits-firstLen), 5)
+	w.Add(uint64(h.dists-1), 5)
+	w.Add(uint64(h.lens-4), 4)
+	w.Flush()
 	for i := range h.lens {
-		w.add(uint64(h.length[lenOrder[i]]), 3)
-		w.flush()
+		w.Add(uint64(h.length[lenOrder[i]]), 3)
+		w.Flush()
 	}
 	for _, it := range h.items {
 		c := h.code[it.symbol]
-		w.add(c.bits(), c.len())
-		w.add(uint64(it.extra), uint(lenExtraBits[it.symbol]))
-		w.flush()
+		w.Add(c.bits(), c.len())
+		w.Add(uint64(it.extra), uint(lenExtraBits[it.symbol]))
+		w.Flush()
 	}
 }

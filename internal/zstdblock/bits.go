@@ -3,40 +3,24 @@ package zstdblock
 import (
 	"encoding/binary"
 
+	"github.com/fledge-build/fledge/internal/bitstream"
 	"github.com/fledge-build/fledge/internal/entropy"
 )
 
-// bitWriter writes the backward bit streams of RFC 8878 section 4.1: fields go in from the low bit up, the reader
-// starts at the end. The caller sizes buf; at least eight bytes beyond the last one written must exist.
-type bitWriter struct {
-	acc uint64
-	n   uint
-	buf []byte
-	pos int
-}
+// bitWriter writes the backward bit streams of RFC 8878 section 4.1: the reader starts at the end.
+type bitWriter struct{ bitstream.Writer }
 
-// add appends the low n bits of v, n <= 32. At most 64 bits may gather between flushes, seven of them left over.
-func (w *bitWriter) add(v uint64, n uint) {
-	w.acc |= (v & (1<<(n&63) - 1)) << (w.n & 63)
-	w.n += n
-}
-
-// flush moves whole bytes out.
-func (w *bitWriter) flush() {
-	binary.LittleEndian.PutUint64(w.buf[w.pos:], w.acc)
-	w.pos += int(w.n >> 3)
-	w.acc >>= w.n & 56
-	w.n &= 7
-}
+// addLow appends the low n bits of v, n <= 32.
+func (w *bitWriter) addLow(v uint64, n uint) { w.Add(v&(1<<(n&63)-1), n) }
 
 // close writes the end mark and the last partial byte.
 func (w *bitWriter) close() {
-	w.add(1, 1)
-	w.flush()
-	if w.n > 0 {
-		w.pos++
+	w.Add(1, 1)
+	w.Flush()
+	if w.N > 0 {
+		w.Pos++
 	}
-	w.acc, w.n = 0, 0
+	w.Acc, w.N = 0, 0
 }
 
 func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }

@@ -148,7 +148,7 @@ func (t *fseTable) first(s uint8) uint32 {
 func (t *fseTable) encode(w *bitWriter, state uint32, s uint8) uint32 {
 	y := t.sym[s]
 	n := (state + y.deltaBits) >> 16
-	w.add(uint64(state), uint(n))
+	w.addLow(uint64(state), uint(n))
 	return uint32(t.next[(int32(state>>n)+y.deltaFind)&(1<<maxFSELog-1)])
 }
 

@@ -3,6 +3,7 @@ package zstdblock
 import (
 	"encoding/binary"
 
+	"github.com/fledge-build/fledge/internal/bitstream"
 	"github.com/fledge-build/fledge/internal/entropy"
 )
 
@@ -96,8 +97,8 @@ func (b *huffBuilder) fseWeights(weights []uint8) int {
 	}
 	b.fse.normalize(counts[:top+1], uint32(len(weights)), fseLog(uint32(len(weights)), distinct, 6))
 	b.fse.build()
-	w := bitWriter{buf: b.buf[:]}
-	w.pos = len(b.fse.appendNorm(b.buf[:0]))
+	w := bitWriter{bitstream.Writer{Buf: b.buf[:]}}
+	w.Pos = len(b.fse.appendNorm(b.buf[:0]))
 	i := len(weights) - 1
 	var state [2]uint32
 	state[i&1] = b.fse.first(weights[i])
@@ -105,15 +106,15 @@ func (b *huffBuilder) fseWeights(weights []uint8) int {
 	state[i&1] = b.fse.first(weights[i])
 	for i--; i >= 0; i-- {
 		state[i&1] = b.fse.encode(&w, state[i&1], weights[i])
-		w.flush()
-		if w.pos > 140 {
+		w.Flush()
+		if w.Pos > 140 {
 			return 0
 		}
 	}
-	w.add(uint64(state[1]), b.fse.log)
-	w.add(uint64(state[0]), b.fse.log)
+	w.addLow(uint64(state[1]), b.fse.log)
+	w.addLow(uint64(state[0]), b.fse.log)
 	w.close()
-	return w.pos
+	return w.Pos
 }
 
 // size returns the bits that counts take with this table, or -1 when a symbol has no code.
@@ -157,8 +158,8 @@ func (t *huffTable) encode(buf, lits []byte) int {
 		acc |= uint64(c0>>8) << (n & 63)
 		n += uint(c0 & 255)
 	}
-	w := bitWriter{acc: acc, n: n, buf: buf, pos: pos}
-	w.flush()
+	w := bitWriter{bitstream.Writer{Acc: acc, N: n, Buf: buf, Pos: pos}}
+	w.Flush()
 	w.close()
-	return w.pos
+	return w.Pos
 }

@@ -1,6 +1,10 @@
 package zstdblock
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/fledge-build/fledge/internal/bitstream"
+)
 
 // sequence is one step of a block: ll literals, then ml bytes copied from the offset that value stands for: 1 to 3 are
 // repeated offsets, others the offset plus 3 (RFC 8878 section 3.1.1.5).
@@ -145,9 +149,9 @@ func (c *sequencesCoder) encode(buf []byte, seqs []sequence) int {
 		t[k], pos = c.choose(k, buf, pos, n)
 	}
 	*modes = byte(c.mode[tableLL]<<6 | c.mode[tableOF]<<4 | c.mode[tableML]<<2)
-	w := bitWriter{buf: buf, pos: pos}
+	w := bitWriter{bitstream.Writer{Buf: buf, Pos: pos}}
 	c.stream(&w, seqs, t)
-	return w.pos
+	return w.Pos
 }
 
 func (c *sequencesCoder) setCodes(seqs []sequence) {
@@ -226,21 +230,21 @@ func (c *sequencesCoder) stream(w *bitWriter, seqs []sequence, t [3]*fseTable) {
 	for {
 		s := &seqs[i]
 		l, o, m := llc[i], ofc[i], mlc[i]
-		w.add(uint64(s.ll-llBase[l]), uint(llBits[l]))
-		w.add(uint64(s.ml-mlBase[m]), uint(mlBits[m]))
-		w.flush()
-		w.add(uint64(s.value), uint(o))
+		w.addLow(uint64(s.ll-llBase[l]), uint(llBits[l]))
+		w.addLow(uint64(s.ml-mlBase[m]), uint(mlBits[m]))
+		w.Flush()
+		w.addLow(uint64(s.value), uint(o))
 		if i--; i < 0 {
 			break
 		}
 		so = to.encode(w, so, ofc[i])
 		sm = tm.encode(w, sm, mlc[i])
 		sl = tl.encode(w, sl, llc[i])
-		w.flush()
+		w.Flush()
 	}
-	w.flush()
-	w.add(uint64(sm), tm.log)
-	w.add(uint64(so), to.log)
-	w.add(uint64(sl), tl.log)
+	w.Flush()
+	w.addLow(uint64(sm), tm.log)
+	w.addLow(uint64(so), to.log)
+	w.addLow(uint64(sl), tl.log)
 	w.close()
 }
