@@ -64,6 +64,9 @@ func prepare(times *wire.Times) (*prepared, error) {
 	if err := mountKernel(); err != nil {
 		return nil, err
 	}
+	if err := promiseMemory(); err != nil {
+		return nil, err
+	}
 	if err := loadModules(); err != nil {
 		return nil, err
 	}

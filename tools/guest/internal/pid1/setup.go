@@ -39,6 +39,12 @@ func mountKernel() error {
 	return nil
 }
 
+// promiseMemory has the kernel refuse no memory. By default it refuses a request that is larger than all there is, and
+// ends who uses too much of many small ones; a step should end one way, which the solve's failure tells.
+func promiseMemory() error {
+	return os.WriteFile("/proc/sys/vm/overcommit_memory", []byte("1"), 0)
+}
+
 // loadModules loads the modules of the initramfs, and frees the memory that they took in it.
 func loadModules() error {
 	const dir = "/" + wire.ModulesDir
