@@ -78,6 +78,47 @@ func TestDaemonTLS(t *testing.T) {
 	}
 }
 
+// dockerStandIn is a stand-in for docker alone: it knows one container, "box", whose programs it runs on this machine.
+// The buildctl that docker would run in the container, and the buildkitd, are real.
+const dockerStandIn = `#!/bin/sh
+if [ "$*" != "exec -i box buildctl dial-stdio" ]; then
+  echo "stand-in for docker: no such container: $*" >&2
+  exit 1
+fi
+exec '%s' --addr '%s' dial-stdio
+`
+
+// TestDaemonContainer reaches the buildkitd as one in a container is reached, by the standard streams of docker exec.
+func TestDaemonContainer(t *testing.T) {
+	harness.NeedSlow(t, "builds buildkitd and buildctl")
+	base, d := needBase(t), needDaemon(t)
+	path := t.TempDir()
+	docker := fmt.Sprintf(dockerStandIn, must(t, buildctl), d.socket)
+	if err := os.WriteFile(filepath.Join(path, "docker"), []byte(docker), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := small.options(t, base)
+	o.Program = embedded(t)
+	_, want := fledge(t, o)
+	for _, c := range []struct {
+		name string
+		ok   bool
+		want string // in what it prints
+	}{
+		{"box", true, want},
+		{"other", false, "no such container: exec -i other"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd, _ := solverCommand(t, base, small, "--addr", "docker-container://"+c.name)
+			cmd.Env = []string{"PATH=" + path}
+			text, err := cmd.CombinedOutput()
+			if (err == nil) != c.ok || !strings.Contains(string(text), c.want) {
+				t.Errorf("error %v, want %q in:\n%s", err, c.want, text)
+			}
+		})
+	}
+}
+
 // TestDaemonUnreachable needs no daemon.
 func TestDaemonUnreachable(t *testing.T) {
 	harness.NeedSlow(t, "builds the guest")
