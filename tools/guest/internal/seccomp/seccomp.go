@@ -67,16 +67,16 @@ func compileArch(rules []specs.LinuxSyscall, info *arch.Info, deflt uint32) ([]b
 			return nil, err
 		}
 		for _, name := range rule.Names {
-			number, ok := info.SyscallNames[name]
+			nr, ok := number(info, name)
 			if !ok {
 				continue // another architecture's
 			}
-			last = max(last, number)
+			last = max(last, nr)
 			block, err := compileRule(rule.Args, act)
 			if err != nil {
 				return nil, fmt.Errorf("seccomp: %s: %w", name, err)
 			}
-			code = append(code, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(block))})
+			code = append(code, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(nr), SkipTrue: uint8(len(block))})
 			code = append(code, block...)
 		}
 	}
@@ -86,6 +86,15 @@ func compileArch(rules []specs.LinuxSyscall, info *arch.Info, deflt uint32) ([]b
 		bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
 	}
 	return append(append(head, code...), bpf.RetConstant{Val: deflt}), nil
+}
+
+// number is a syscall's number, by the name that the kernel gives it.
+func number(info *arch.Info, name string) (int, bool) {
+	if info == arch.AARCH64 && name == "newfstatat" {
+		name = "fstatat" // so that table calls it
+	}
+	n, ok := info.SyscallNames[name]
+	return n, ok
 }
 
 // compileRule makes the part for one syscall: it returns act if all conditions hold, and else goes on behind it with

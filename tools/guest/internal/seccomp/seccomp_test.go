@@ -2,7 +2,13 @@ package seccomp
 
 import (
 	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -96,6 +102,40 @@ func TestDefaultProfile(t *testing.T) {
 	} {
 		if got := run(t, prog, c.call); got != c.want {
 			t.Errorf("%s %s %d %#x: got %#x, want %#x", c.info.Name, c.name, c.nr, c.args, got, c.want)
+		}
+	}
+}
+
+// TestNumbers compares the tables with the numbers that x/sys has from the kernel's headers, for what the default profile
+// allows.
+func TestNumbers(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, rule := range profiles.DefaultProfile().Syscalls {
+		for _, name := range rule.Names {
+			allowed[name] = true
+		}
+	}
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	constant := regexp.MustCompile(`(?m)^\s+SYS_(\w+) += (\d+)`)
+	for goarch, info := range map[string]*arch.Info{
+		"386": arch.I386, "amd64": arch.X86_64, "arm": arch.ARM, "arm64": arch.AARCH64,
+	} {
+		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "unix", "zsysnum_linux_"+goarch+".go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := constant.FindAllStringSubmatch(string(text), -1)
+		if len(found) < 300 {
+			t.Fatalf("%s: only %d syscalls", goarch, len(found))
+		}
+		for _, m := range found {
+			name := strings.ToLower(m[1])
+			if n, ok := number(info, name); allowed[name] && (!ok || strconv.Itoa(n) != m[2]) {
+				t.Errorf("%s: %s is %d, %v, want %s", goarch, name, n, ok, m[2])
+			}
 		}
 	}
 }
