@@ -80,7 +80,7 @@ fledge_dockerfile(
     name = "site_oci",
     base_images = {"base": ":base.tar"},
     context = ["index.html"],
-    context_mappings = {"@fledge//examples/dockerfile/site": "site"},
+    context_mappings = {"@fledge//e2e/programs:site": "site"},
     dockerfile = "Dockerfile",
 )
 

@@ -4,6 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
 load(":daemon_info.bzl", "FledgeDaemonInfo")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
+load(":mappings.bzl", "check_source")
 load(":packs.bzl", "layout_of")
 load(":providers.bzl", "FledgeLayersInfo")
 load(":solved_info.bzl", "FledgeSolvedInfo")
@@ -12,11 +13,13 @@ load(":solver_info.bzl", "FledgeSolverInfo")
 _QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
 _CLOUD_HYPERVISOR_TOOLCHAIN = Label("//fledge/toolchains:cloud_hypervisor_toolchain_type")
 
-def _add_image(args, target, refs):
+def _add_image(ctx, args, target, refs):
     """Adds one base image to the list of them; gives the files that it needs."""
     line = json.encode({"refs": refs})[:-1].replace("%", "%%")
     if FledgeLayersInfo not in target:
         layout = layout_of(target)
+        for file in layout.files:
+            check_source(ctx.label, "base_images", file)
         args.add_all(
             layout.files,
             expand_directories = False,
@@ -27,6 +30,8 @@ def _add_image(args, target, refs):
     info = target[FledgeLayersInfo]
     if not info.config:
         fail("{}: it has no config, which a Dockerfile builds upon: give fledge_layers one".format(target.label))
+    for file in [info.config] + [layer.file for layer in info.layers]:
+        check_source(ctx.label, "base_images", file)
     args.add_all([info.config], format_each = line + ',"config":"%s"}')
     for layer in info.layers:
         rest = json.encode({"digest": layer.digest, "media_type": layer.media_type})[1:].replace("%", "%%")
@@ -136,7 +141,7 @@ def _dockerfile_impl(ctx):
     images.set_param_file_format("multiline")
     images.use_param_file("--images=%s", use_always = True)
     for target, refs in ctx.attr.base_images.items():
-        inputs.append(_add_image(images, target, refs.split(" ")))
+        inputs.append(_add_image(ctx, images, target, refs.split(" ")))
 
     cpus, memory_mb = ctx.attr.cpus, ctx.attr.memory_mb
     ctx.actions.run(
