@@ -191,8 +191,8 @@ func TestVersionsStay(t *testing.T) {
 		t.Errorf("go list -m all, -before +after a build:\n%s", diff)
 	}
 	wantProgram(t, with, "tools/guest/guest", guest, 50)
-	wantProgram(t, with, "tools/packer", own, 5)
-	wantProgram(t, with, "tools/solver", own, 1)
+	wantProgram(t, with, "tools/bin/packer", own, 5)
+	wantProgram(t, with, "tools/bin/solver", own, 1)
 }
 
 // wantProgram checks that a tool is a static program, which has the modules that its go.mod says, least of them at
