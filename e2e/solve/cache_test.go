@@ -134,6 +134,59 @@ func TestCache(t *testing.T) {
 	checkSessions(t, dir)
 }
 
+// TestCacheOfFailure has a cache of a solve that fails, in a step on which only a part of the others depends.
+func TestCacheOfFailure(t *testing.T) {
+	k := newKit(t)
+	const dockerfile = `FROM busybox:1 AS build
+RUN echo built >/built
+
+FROM busybox:1
+RUN echo first >/first
+COPY name /name
+RUN sleep 5 && grep good /name
+COPY --from=build /built /
+RUN true
+`
+	solve := func(name string, more ...string) (image map[string]string, said string) {
+		t.Helper()
+		j := k.job(t, dockerfile, map[string]string{"name": name}, more...)
+		said, err := k.run(t, j)
+		switch {
+		case (err == nil) != (name == "good"):
+			t.Fatalf("%v\n%s", err, said)
+		case err != nil:
+			return nil, said
+		}
+		return digests(t, j.out()), said
+	}
+	steps := func(said string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, ran(said)); diff != "" {
+			t.Errorf("steps that ran (-want +got):\n%s\n%s", diff, said)
+		}
+	}
+	want, _ := solve("good")
+	with := []string{"--cache", filepath.Join(t.TempDir(), "cache"), "--cache-key", "//app:image"}
+	const copied, failing = "COPY name /name", "RUN sleep 5 && grep good /name"
+	_, said := solve("bad", with...)
+	if strings.Contains(said, "warning") || !strings.Contains(said, "exit code: 1") {
+		t.Errorf("it said\n%s", said)
+	}
+	_, said = solve("bad", with...)
+	steps(said, failing)
+	got, said := solve("good", with...)
+	sameImage(t, want, got, said)
+	steps(said, copied, failing, "COPY --from=build /built /", "RUN true")
+	_, said = solve("worse", with...)
+	steps(said, copied, failing)
+	_, said = solve("worst", with...)
+	steps(said, copied, failing)
+	got, said = solve("good", with...) // the failures have not displaced it
+	sameImage(t, want, got, said)
+	steps(said)
+	checkSessions(t, with[1])
+}
+
 // TestCacheTogether has solves fill and use a directory at the same time.
 func TestCacheTogether(t *testing.T) {
 	k := newKit(t)

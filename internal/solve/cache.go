@@ -80,12 +80,14 @@ func (t *task) writeCache(ctx context.Context, a archive) error {
 	return nil
 }
 
-// saveCache adds what the guest's solve brought. That it cannot is told, but the image is as good without; only an end
-// of ctx is an error.
-func (t *task) saveCache(ctx context.Context, disk string, p *wire.Payload) error {
+// saveCache adds what the guest's solve brought, be it one that failed. That it cannot is told, but the image is as good
+// without; only an end of ctx is an error.
+func (t *task) saveCache(ctx context.Context, disk string, res wire.Result) error {
+	p := res.Cache
 	if t.cache == nil || p == nil {
 		return nil
 	}
+	t.cache.Partial = res.Failure != nil
 	err := t.unpackCache(ctx, disk, *p)
 	if err == nil {
 		err = t.cache.Save(p.Digest, func(digest, file string) error {

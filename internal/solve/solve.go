@@ -79,6 +79,9 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 		return Result{}, err
 	}
 	if res.Failure != nil {
+		if err := t.saveCache(ctx, d.output, res); err != nil {
+			return Result{}, err
+		}
 		return Result{}, &Error{*res.Failure}
 	}
 	temp := filepath.Join(dir, "layout")
@@ -86,7 +89,7 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := t.saveCache(ctx, d.output, res.Cache); err != nil {
+	if err := t.saveCache(ctx, d.output, res); err != nil {
 		return Result{}, err
 	}
 	return Result{Digest: digest, Result: res}, moveTo(temp, out)

@@ -213,6 +213,30 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestPartial: caches of failed solves help, and take no other's place for long.
+func TestPartial(t *testing.T) {
+	d := open(t, t.TempDir(), 1<<20)
+	failed := func(text string) string {
+		s := use(t, d, "a")
+		s.Partial = true
+		return save(t, s, text)
+	}
+	check := func(want ...string) {
+		t.Helper()
+		s := use(t, d, "a")
+		defer s.Close()
+		if diff := cmp.Diff(want, s.Manifests); diff != "" {
+			t.Errorf("manifests (-want +got):\n%s", diff)
+		}
+	}
+	whole := save(t, use(t, d, "a"), "whole")
+	failed("first")
+	second := failed("second")
+	check(second, whole)
+	next := save(t, use(t, d, "a"), "next")
+	check(next, whole)
+}
+
 // TestEvictedMeanwhile saves a cache whose blobs others have evicted since the session began.
 func TestEvictedMeanwhile(t *testing.T) {
 	d := open(t, t.TempDir(), 10_000)

@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzDecodeIndex(f *testing.F) {
-	b, _ := encodeIndex([]entry{{"family", "key", digest.FromString("x").String(), 5}})
+	b, _ := encodeIndex([]entry{{"family", "key", digest.FromString("x").String(), 5, true}})
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		list, err := decodeIndex(b)

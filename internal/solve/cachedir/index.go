@@ -23,11 +23,15 @@ const (
 // familyAnnotation is an entry's family in the index.
 const familyAnnotation = "build.fledge.cache.family"
 
+// partialAnnotation is "true" where a solve failed.
+const partialAnnotation = "build.fledge.cache.partial"
+
 // entry is a cache in the index.
 type entry struct {
 	family, key string
 	manifest    string // digest
 	size        int64  // of the manifest
+	partial     bool   // it is of a solve that failed
 }
 
 // readIndex gives the caches, the one used last first. The lock is held. A damaged index is an empty one.
@@ -57,7 +61,7 @@ func decodeIndex(b []byte) (list []entry, err error) {
 		}
 		list = append(list, entry{
 			family: m.Annotations[familyAnnotation], key: m.Annotations[ocispec.AnnotationRefName],
-			manifest: m.Digest.String(), size: m.Size,
+			manifest: m.Digest.String(), size: m.Size, partial: m.Annotations[partialAnnotation] == "true",
 		})
 	}
 	return list, nil
@@ -69,9 +73,12 @@ func encodeIndex(list []entry) ([]byte, error) {
 		Manifests: []ocispec.Descriptor{}, // never null
 	}
 	for _, e := range list {
+		annotations := map[string]string{ocispec.AnnotationRefName: e.key, familyAnnotation: e.family}
+		if e.partial {
+			annotations[partialAnnotation] = "true"
+		}
 		index.Manifests = append(index.Manifests, ocispec.Descriptor{
-			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest(e.manifest), Size: e.size,
-			Annotations: map[string]string{ocispec.AnnotationRefName: e.key, familyAnnotation: e.family},
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest(e.manifest), Size: e.size, Annotations: annotations,
 		})
 	}
 	return json.Marshal(index)

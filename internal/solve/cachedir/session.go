@@ -21,6 +21,7 @@ const perKey = 2
 type Session struct {
 	Manifests []string // digests of those to use, the one that counts most first
 	Blobs     []Blob   // all that they need, verified
+	Partial   bool     // what is saved is of a solve that failed
 
 	d           *Dir
 	family, key string
@@ -204,7 +205,7 @@ func (s *Session) Save(manifest string, missing func(digest, file string) error)
 	if err != nil {
 		list = nil // as the next solve would say
 	}
-	return s.d.evict(insert(list, entry{s.family, s.key, manifest, info.Size()}))
+	return s.d.evict(insert(list, entry{s.family, s.key, manifest, info.Size(), s.Partial}))
 }
 
 // complete gives the size of a blob in bytes, and has it written if the session does not have it.
@@ -221,12 +222,12 @@ func (s *Session) complete(digest string, missing func(digest, file string) erro
 	return info.Size(), nil
 }
 
-// insert puts e first, and removes what is too much of its key.
+// insert puts e first, and removes what is too much of its key: of a partial one nothing is left once there is a newer.
 func insert(list []entry, e entry) []entry {
 	out, n := []entry{e}, 1
 	for _, old := range list {
 		if old.family == e.family && old.key == e.key {
-			if old.manifest == e.manifest || n == perKey {
+			if old.partial || old.manifest == e.manifest || n == perKey {
 				continue
 			}
 			n++

@@ -11,7 +11,7 @@ import (
 type Result struct {
 	Payload *Payload `json:"payload,omitempty"`
 	Failure *Failure `json:"failure,omitempty"`
-	Cache   *Payload `json:"cache,omitempty"` // blobs of the cache that the host does not have, beside an image
+	Cache   *Payload `json:"cache,omitempty"` // blobs of the cache that the host does not have, beside either
 	Times   Times    `json:"times"`
 	Memory  Memory   `json:"memory"`
 }

@@ -28,6 +28,8 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/fledge-build/fledge/tools/guest/internal/partial"
 )
 
 // Frontend is the name of the one frontend.
@@ -35,9 +37,10 @@ const Frontend = "dockerfile.v0"
 
 // Options is what an embedded BuildKit needs.
 type Options struct {
-	Root   string // an empty folder on a file system that overlay file systems can lie on
-	Resolv string // content of /etc/resolv.conf in steps that may use the network
-	Cache  Cache  // of former solves; may be nil
+	Root   string            // an empty folder on a file system that overlay file systems can lie on
+	Resolv string            // content of /etc/resolv.conf in steps that may use the network
+	Cache  Cache             // of former solves; may be nil
+	Steps  *partial.Recorder // gets what the frontend asks for
 }
 
 // Server is an embedded BuildKit.
@@ -114,7 +117,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		SessionManager:   sessions,
 		WorkerController: workers,
 		Frontends: map[string]frontend.Frontend{
-			Frontend: forwarder.NewGatewayForwarder(workers.Infos(), dockerfile.Build),
+			Frontend: forwarder.NewGatewayForwarder(workers.Infos(), o.Steps.Frontend(dockerfile.Build)),
 		},
 		CacheManager: solver.NewCacheManager(ctx, "local", cache, worker.NewCacheResultStorage(workers)),
 		Entitlements: []string{"network.host"},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/moby/buildkit/client"
@@ -18,6 +19,7 @@ import (
 	"github.com/fledge-build/fledge/tools/guest/internal/buildkit"
 	"github.com/fledge-build/fledge/tools/guest/internal/inputs"
 	"github.com/fledge-build/fledge/tools/guest/internal/machine"
+	"github.com/fledge-build/fledge/tools/guest/internal/partial"
 	"github.com/fledge-build/fledge/tools/guest/internal/pid1"
 	"github.com/fledge-build/fledge/tools/guest/internal/solve"
 )
@@ -107,9 +109,9 @@ func (r *runner) run(ctx context.Context) wire.Result {
 	var saved *saver
 	if r.Embedded != "" && task.Inputs.Job.Cache != nil { // a daemon has its own
 		saved = newSaver(task.Inputs.Cache, payload, buffer)
-		task.Cache = true
+		task.Cache, task.Steps = true, &partial.Recorder{}
 	}
-	c, err := r.connect(ctx, saved)
+	c, err := r.connect(ctx, saved, task.Steps)
 	if err != nil {
 		watch.Stop()
 		return failed(wire.FailInternal, err)
@@ -128,7 +130,7 @@ func (r *runner) run(ctx context.Context) wire.Result {
 		if r.Embedded != "" {
 			watch.Explain(failure)
 		}
-		return wire.Result{Failure: failure, Memory: watch.Stop()}
+		return wire.Result{Failure: failure, Cache: r.finishFailed(ctx, c, task, saved, failure.Kind), Memory: watch.Stop()}
 	}
 	p := payload.Payload()
 	p.Digest = digest
@@ -142,6 +144,23 @@ func (r *runner) finish(s *saver) *wire.Payload {
 		r.emit(wire.Event{Kind: wire.EventWarn, Text: err.Error()})
 	}
 	return p
+}
+
+// finishFailed completes the cache of a solve that the user's files made fail. After other failures there may be no room
+// for it.
+func (r *runner) finishFailed(ctx context.Context, c *connection, t solve.Task, s *saver, kind string) *wire.Payload {
+	if s == nil || !slices.Contains([]string{wire.FailRun, wire.FailDockerfile, wire.FailSource}, kind) {
+		return nil
+	}
+	err := solve.SaveCache(ctx, c.Client, t)
+	if err == nil {
+		err = c.err()
+	}
+	if err != nil {
+		r.emit(wire.Event{Kind: wire.EventWarn, Text: fmt.Sprintf("the cache cannot be saved: %v", err)})
+		return nil
+	}
+	return r.finish(s)
 }
 
 // open reads the input disk and the secrets.
@@ -182,7 +201,7 @@ type connection struct {
 }
 
 // connect starts BuildKit, or connects to a daemon.
-func (r *runner) connect(ctx context.Context, saved *saver) (*connection, error) {
+func (r *runner) connect(ctx context.Context, saved *saver, steps *partial.Recorder) (*connection, error) {
 	if r.Embedded == "" {
 		c, err := r.Daemon.connect(ctx)
 		if err != nil {
@@ -194,7 +213,7 @@ func (r *runner) connect(ctx context.Context, saved *saver) (*connection, error)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	o := buildkit.Options{Root: r.Embedded, Resolv: string(resolv)}
+	o := buildkit.Options{Root: r.Embedded, Resolv: string(resolv), Steps: steps}
 	if saved != nil {
 		o.Cache = saved.store
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/tools/guest/internal/buildkit"
 	"github.com/fledge-build/fledge/tools/guest/internal/inputs"
+	"github.com/fledge-build/fledge/tools/guest/internal/partial"
 )
 
 // Task is what to solve, and where its image goes.
@@ -26,6 +27,8 @@ type Task struct {
 	Output  io.Writer // gets the OCI archive
 	Events  func(wire.Event)
 	Cache   bool // use and save the cache of the job; the BuildKit is the one inside this program
+	// Steps is that BuildKit's, for SaveCache; may be nil.
+	Steps *partial.Recorder
 	// HostNetwork says that the BuildKit allows RUN --network=host in a job that may use the network. A daemon that does not
 	// would refuse the whole job.
 	HostNetwork bool

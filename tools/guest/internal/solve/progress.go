@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/tools/guest/internal/partial"
 )
 
 // progress turns BuildKit's status into events, and remembers what a failure tells of its step.
@@ -22,6 +23,7 @@ type stepState struct {
 	number        int
 	name          string
 	started, done bool
+	failed        bool
 	partial       map[int][]byte // by stream: a line without its end
 	tail          []string       // the last lines
 }
@@ -68,7 +70,7 @@ func (p *progress) end(v *client.Vertex) {
 	if v.Completed == nil || s.done || !s.started {
 		return
 	}
-	s.done = true
+	s.done, s.failed = true, v.Error != ""
 	for stream := 1; stream <= 2; stream++ {
 		if len(s.partial[stream]) > 0 {
 			p.line(s, stream, s.partial[stream])
@@ -148,4 +150,13 @@ func (p *progress) about(d string) (name string, output []string) {
 		return s.name, s.tail
 	}
 	return "", nil
+}
+
+// tellDone notes all steps that went well.
+func (p *progress) tellDone(r *partial.Recorder) {
+	for d, s := range p.steps {
+		if s.done && !s.failed {
+			r.Done(d)
+		}
+	}
 }

@@ -48,7 +48,9 @@ func TestMain(m *testing.M) {
 }
 
 // start starts a BuildKit on a tmpfs of its own.
-func start() (*buildkit.Server, error) {
+func start() (*buildkit.Server, error) { return startWith(buildkit.Options{}) }
+
+func startWith(o buildkit.Options) (*buildkit.Server, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, err
 	}
@@ -59,7 +61,8 @@ func start() (*buildkit.Server, error) {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
 		return nil, err
 	}
-	return buildkit.Start(context.Background(), buildkit.Options{Root: dir})
+	o.Root = dir
+	return buildkit.Start(context.Background(), o)
 }
 
 // server is the one BuildKit of all tests, until one asks for a fresh one.

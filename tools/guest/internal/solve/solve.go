@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/moby/buildkit/client"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
 
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
@@ -28,6 +29,9 @@ func Run(ctx context.Context, c *client.Client, t Task) (string, *wire.Failure) 
 	res, err := c.Solve(ctx, nil, o, status)
 	<-done
 	if err != nil {
+		if t.Steps != nil {
+			steps.tellDone(t.Steps)
+		}
 		f := failure(err, t.Inputs.Job.Dockerfile, string(t.Inputs.Text), steps)
 		if len(f.Missing) > 0 {
 			f.Missing = missingImages(ctx, t.Inputs.Job, t.Inputs.Text, f.Missing)
@@ -35,4 +39,22 @@ func Run(ctx context.Context, c *client.Client, t Task) (string, *wire.Failure) 
 		return "", f
 	}
 	return res.ExporterResponse[digestKey], nil
+}
+
+// SaveCache saves the cache of a solve that failed: the results of the steps that went well.
+func SaveCache(ctx context.Context, c *client.Client, t Task) error {
+	if len(t.Steps.Ends()) == 0 {
+		return nil
+	}
+	o, err := t.options()
+	if err != nil {
+		return err
+	}
+	var imports []gateway.CacheOptionsEntry
+	for _, i := range o.CacheImports {
+		imports = append(imports, gateway.CacheOptionsEntry(i))
+	}
+	o.Exports, o.Internal = nil, true
+	_, err = c.Build(ctx, o, "", t.Steps.Build(imports), nil)
+	return err
 }
