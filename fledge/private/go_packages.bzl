@@ -29,7 +29,7 @@ def list_packages(module_ctx, go_mod, folders):
         if folder and path.get_child("go.mod").exists:
             continue
         files, imports, is_package = [], {}, False
-        for child in path.readdir():
+        for child in sorted(path.readdir(), key = lambda p: p.basename):
             name = child.basename
             if name.startswith(".") or name in ["testdata", "vendor"]:
                 continue
@@ -41,7 +41,7 @@ def list_packages(module_ctx, go_mod, folders):
                     is_package = True
                     imports.update({p: None for p in parse_imports(module_ctx.read(child))})
         if is_package:
-            packages[folder] = struct(files = sorted(files), imports = sorted(imports.keys()))
+            packages[folder] = struct(files = files, imports = sorted(imports.keys()))
     return fail("{}: more than {} folders".format(root, _MAX_FOLDERS))
 
 def imports_of(packages):
@@ -49,7 +49,7 @@ def imports_of(packages):
     return sorted({path: None for package in packages.values() for path in package.imports}.keys())
 
 def sources_build(packages, go_mod):
-    """Writes a BUILD file with a filegroup for each package: its files, and those of the module's packages it needs.
+    """Writes a BUILD file with a filegroup for each package: its files, and those of the module's packages that it imports.
 
     Args:
       packages: as list_packages gives them; the files are expected in their folders.

@@ -94,11 +94,6 @@ _go_sdk = repository_rule(
     attrs = {"platform": attr.string(mandatory = True, values = _SDKS.keys())},
 )
 
-def go_sdks():
-    """Declares the repositories `fledge_go_sdk_OS_ARCH`; only what is used is fetched."""
-    for platform in _SDKS:
-        _go_sdk(name = "fledge_go_sdk_" + platform, platform = platform)
-
 _ZIPS = {
     "darwin_amd64": Label("@fledge_go_sdk_darwin_amd64//:go.zip"),
     "darwin_arm64": Label("@fledge_go_sdk_darwin_arm64//:go.zip"),
@@ -112,32 +107,36 @@ def _host_platform(rctx):
     os = "darwin" if rctx.os.name.startswith("mac") else rctx.os.name
     return "{}_{}".format(os, _ARCHITECTURES.get(rctx.os.arch, rctx.os.arch))
 
-def unpack_host_sdk(rctx, output):
-    """Unpacks the SDK for the machine that Bazel runs on.
-
-    Args:
-      rctx: the repository_ctx.
-      output: string, the folder to unpack to.
-
-    Returns:
-      path: the SDK's root folder, `output`.
-    """
+def _go_host_impl(rctx):
     platform = _host_platform(rctx)
     if platform not in _ZIPS:
         fail("Fledge's Go modules cannot be fetched on {}: there is an SDK for {} only".format(
             platform,
             ", ".join(_ZIPS.keys()),
         ))
-    prefix = "{}@{}".format(_MODULE, _version(platform))
-    rctx.extract(_ZIPS[platform], output, prefix)
+    rctx.extract(_ZIPS[platform], "sdk", "{}@{}".format(_MODULE, _version(platform)))
 
     # Module zips keep no run bits.
-    tools = "{}/pkg/tool/{}".format(output, platform)
-    programs = [rctx.path(output + "/bin/go")] + rctx.path(tools).readdir(watch = "no")
+    programs = [rctx.path("sdk/bin/go")] + rctx.path("sdk/pkg/tool/" + platform).readdir(watch = "no")
     done = rctx.execute(["chmod", "+x"] + programs)
     if done.return_code:
         fail("chmod: " + done.stderr)
-    return rctx.path(output)
+    rctx.file("BUILD.bazel", "", executable = False)
+
+_go_host = repository_rule(
+    implementation = _go_host_impl,
+    doc = "The SDK for the machine that Bazel runs on, unpacked to `sdk`, for repository rules.",
+)
+
+def go_sdks():
+    """Declares the repositories `fledge_go_sdk_OS_ARCH` and `fledge_go_host`; only what is used is fetched."""
+    for platform in PLATFORMS:
+        _go_sdk(name = "fledge_go_sdk_" + platform, platform = platform)
+    _go_host(name = "fledge_go_host")
+
+def host_go(rctx):
+    """Gives the path of the SDK's root folder, for the machine that Bazel runs on, to a repository rule."""
+    return rctx.path(Label("@fledge_go_host//:BUILD.bazel")).dirname.get_child("sdk")
 
 def go_environment(rctx, root):
     """Gives the environment of the go command in a repository rule, which keeps all it writes in the repository.

@@ -1,7 +1,7 @@
 """The repository rule that fetches what a Go module needs, for go_module_binary."""
 
 load(":go_imports.bzl", "is_standard", "module_path", "within")
-load(":go_sdk.bzl", "go_environment", "unpack_host_sdk")
+load(":go_sdk.bzl", "go_environment", "host_go")
 
 _TIMEOUT = 1800  # seconds
 
@@ -49,7 +49,7 @@ def _without_progress(stderr):
     return [line for line in stderr.strip().split("\n") if not line.startswith("go: downloading ")]
 
 def _run_go(rctx, folder, args):
-    root = unpack_host_sdk(rctx, "sdk")
+    root = host_go(rctx)
 
     result = rctx.execute(
         [root.get_child("bin").get_child("go")] + args,
@@ -76,7 +76,7 @@ def _go_vendor_impl(rctx):
     _run_go(rctx, folder, ["mod", "vendor", "-o", rctx.path("vendor")])
     if parent:
         rctx.delete("vendor/" + parent)
-    for name in ["gocache", "gopath", "modcache", "sdk", "src"]:
+    for name in ["gocache", "gopath", "modcache", "src"]:
         rctx.delete(name)
 
     # They would make packages of folders, which glob does not enter.

@@ -1,6 +1,6 @@
 """Repositories with the program tools/gobuild, which builds all others."""
 
-load(":go_sdk.bzl", "PLATFORMS", "go_environment", "unpack_host_sdk")
+load(":go_sdk.bzl", "PLATFORMS", "go_environment", "host_go")
 
 _TIMEOUT = 600  # seconds
 
@@ -11,7 +11,7 @@ _FAILED = """tools/gobuild, which builds Fledge's programs, does not compile for
 {stderr}"""
 
 def _gobuild_impl(rctx):
-    root = unpack_host_sdk(rctx, "sdk")
+    root = host_go(rctx)
     go_mod = rctx.path(rctx.attr._go_mod)
     for folder in _PACKAGES:
         for file in go_mod.dirname.get_child(folder).readdir():
@@ -32,9 +32,14 @@ def _gobuild_impl(rctx):
             rctx.path("gobuild"),
             "./tools/gobuild",
         ],
+        # Its bytes are part of the key of each action that it runs, so nothing of the user's settings.
         environment = go_environment(rctx, root) | {
             "CGO_ENABLED": "0",
+            "GOAMD64": "v1",
             "GOARCH": arch,
+            "GOARM64": "v8.0",
+            "GOENV": "off",
+            "GOEXPERIMENT": "",
             "GOFLAGS": "",
             "GOOS": os,
             "GOPROXY": "off",
@@ -44,7 +49,7 @@ def _gobuild_impl(rctx):
     )
     if done.return_code:
         fail(_FAILED.format(platform = rctx.attr.platform, code = done.return_code, stderr = done.stderr.strip()))
-    for name in ["gocache", "gopath", "modcache", "sdk", "src"]:
+    for name in ["gocache", "gopath", "modcache", "src"]:
         rctx.delete(name)
     rctx.file("BUILD.bazel", "exports_files([\"gobuild\"], visibility = [\"//visibility:public\"])\n", executable = False)
 
