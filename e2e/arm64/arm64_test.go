@@ -22,8 +22,8 @@ const build = `load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_dock
 genrule(
     name = "base",
     outs = ["base.tar"],
-    cmd = "$(execpath @fledge//examples/hello/base) arm64 $@",
-    tools = ["@fledge//examples/hello/base"],
+    cmd = "$(execpath @fledge//e2e/programs:base) arm64 $@",
+    tools = ["@fledge//e2e/programs:base"],
 )
 
 fledge_layout(
@@ -35,12 +35,12 @@ fledge_layout(
 [
     fledge_rootfs(
         name = name,
-        agent = "@fledge//examples/hello/agent",
+        agent = "@fledge//e2e/programs:agent",
         compression_level = 1,
         image = image,
         kernel = "@kernel",
         manifest = "manifest.toml",
-        mappings = {"@fledge//examples/hello/server": "/usr/bin/hello"},
+        mappings = {"@fledge//e2e/programs:server": "/usr/bin/hello"},
     )
     for name, image in {
         "hello": ":base.tar",
@@ -50,12 +50,12 @@ fledge_layout(
 
 fledge_initramfs(
     name = "ram",
-    agent = "@fledge//examples/hello/agent",
+    agent = "@fledge//e2e/programs:agent",
     busybox = None,
     image = ":base.tar",
     kernel = "@kernel",
     manifest = "manifest.toml",
-    mappings = {"@fledge//examples/hello/server": "/usr/bin/hello"},
+    mappings = {"@fledge//e2e/programs:server": "/usr/bin/hello"},
 )
 
 fledge_boot_test(
@@ -86,7 +86,7 @@ fledge_dockerfile(
 
 fledge_rootfs(
     name = "site",
-    agent = "@fledge//examples/hello/agent",
+    agent = "@fledge//e2e/programs:agent",
     image = ":site_oci",
     kernel = "@kernel",
     manifest = "site.toml",
@@ -108,7 +108,7 @@ fledge_layers(
 
 fledge_rootfs(
     name = "other",
-    agent = "@fledge//examples/hello/agent",
+    agent = "@fledge//e2e/programs:agent",
     image = ":other_layers",
     kernel = "@kernel",
     manifest = "manifest.toml",
