@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) {
 		{name: "no secrets disk", dockerfile: "FROM base:1\n", edit: func(j *wire.Job) { j.Secrets = []string{"x"} },
 			kind: wire.FailInternal, want: []string{"no secrets disk", "the host gave it none"}},
 		{name: "no network", dockerfile: "FROM base:1\n", edit: func(j *wire.Job) { j.Network = true },
-			kind: wire.FailInternal, want: []string{"kernel parameter ip= is missing"}},
+			kind: wire.FailInternal, want: []string{"kernel parameter fledge.ip= is missing"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := c.solve

@@ -82,7 +82,9 @@ func expect(t *testing.T, spawns []harness.Spawn, want ...string) {
 
 // fledges are the spawns of Fledge's own rules, without the building of its tools.
 func fledges(spawns []harness.Spawn) []harness.Spawn {
-	return slices.DeleteFunc(slices.Clone(spawns), func(s harness.Spawn) bool { return !strings.HasPrefix(s.Mnemonic, "Fledge") })
+	return slices.DeleteFunc(slices.Clone(spawns), func(s harness.Spawn) bool {
+		return !strings.HasPrefix(s.Mnemonic, "Fledge") || strings.HasPrefix(s.Mnemonic, "FledgeGo")
+	})
 }
 
 func TestIncremental(t *testing.T) {

@@ -2,7 +2,7 @@
 
 load(":go_module_binary.bzl", "go_module_binary")
 
-def go_program(name, package, goos = ""):
+def go_program(name, package, goos = "", small = False):
     """Declares a program of Fledge's Go module, built outside of rules_go and go_deps.
 
     Workspaces that use Fledge keep their own SDK and versions of Go modules, and the program has the same bytes in all
@@ -12,6 +12,7 @@ def go_program(name, package, goos = ""):
       name: the target's name.
       package: its package's folder in the module, one of those that MODULE.bazel gives go_modules.
       goos: `linux` for programs of images, else the platform's.
+      small: whether it needs so little of the standard library that it is compiled faster without all of that.
     """
     go_module_binary(
         name = name,
@@ -20,5 +21,6 @@ def go_program(name, package, goos = ""):
         goos = goos,
         modules = Label("@fledge_deps//:vendor/modules.txt"),
         package = "./" + package,
+        std = None if small else Label("//fledge/private:go_std_linux" if goos else "//fledge/private:go_std"),
         vendor = Label("@fledge_deps//:vendor"),
     )

@@ -121,11 +121,11 @@ func TestBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `build
--mod=vendor
 -trimpath
 -buildvcs=false
--ldflags=-s -w -buildid=
 -p=3
+-mod=vendor
+-ldflags=-s -w -buildid=
 .
 CGO_ENABLED=0
 GO111MODULE=on
@@ -133,6 +133,7 @@ GOAMD64=v1
 GOARCH=arm64
 GOARM64=v8.0
 GOCACHE=WORK/cache
+GODEBUG=goindex=0
 GOENV=off
 GOOS=darwin
 GOPATH=WORK/path
@@ -212,7 +213,7 @@ func TestBuildErrors(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{nil, {"--sdk=a"}, {"--unknown"}, {"--jobs=many"}} {
+	for _, args := range [][]string{nil, {"--sdk=a"}, {"--make-std", "--sdk=a", "--os=linux", "--arch=amd64"}, {"--unknown"}, {"--jobs=many"}} {
 		if err := run(context.Background(), args); cli.ExitCode(err) != cli.ExitUsage {
 			t.Errorf("%q: got %v, want a usage error", args, err)
 		}

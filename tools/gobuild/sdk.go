@@ -40,7 +40,8 @@ func unpackSDK(name, dir string) error {
 		if left -= int64(f.UncompressedSize64); left < 0 || f.UncompressedSize64 > maxSDK {
 			return fmt.Errorf("entry %q: more than %d bytes with it", f.Name, maxSDK)
 		}
-		if err := unpackFile(f, filepath.Join(dir, filepath.FromSlash(file))); err != nil {
+		// Module zips have no modes, and programs need the run bit.
+		if err := unpackFile(f, filepath.Join(dir, filepath.FromSlash(file)), 0o755); err != nil {
 			return fmt.Errorf("entry %q: %w", f.Name, err)
 		}
 	}
@@ -58,7 +59,7 @@ func needed(file string) bool {
 	return file == "bin/go" || file == "go.env" || file == "VERSION"
 }
 
-func unpackFile(f *zip.File, name string) error {
+func unpackFile(f *zip.File, name string, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func unpackFile(f *zip.File, name string) error {
 		return err
 	}
 	defer in.Close()
-	return write(name, 0o755, in) // module zips have no modes, and programs need the run bit
+	return write(name, mode, in)
 }
 
 // write makes a new file.
