@@ -12,36 +12,50 @@ import (
 	"strings"
 )
 
-// maxSDK bounds the files of an SDK that are unpacked, in bytes: Go 1.26 has 170 MB of them.
-const maxSDK = 1 << 30
+// maxUnpacked bounds the files of a zip that are unpacked, in bytes: Go 1.26 has 170 MB of them, the compiled standard
+// library 100 MB.
+const maxUnpacked = 1 << 30
 
 // unpackSDK unpacks what builds of programs need from an SDK's zip to the folder dir. The zip is the module
 // golang.org/toolchain: its names begin with MODULE@VERSION/, and go.mod files are named _go.mod, as a module zip has
 // no others. (https://go.dev/ref/mod#zip-files, https://go.dev/doc/toolchain)
 func unpackSDK(name, dir string) error {
+	// Module zips have no modes, and programs need the run bit.
+	return unpack(name, dir, 0o755, func(entry string) (string, error) {
+		_, rest, found := strings.Cut(entry, "@")
+		_, file, nested := strings.Cut(rest, "/")
+		switch {
+		case !found || !nested || !fs.ValidPath(file):
+			return "", errors.New("its name is not MODULE@VERSION/FILE")
+		case !needed(file):
+			return "", nil
+		case path.Base(file) == "_go.mod":
+			file = path.Join(path.Dir(file), "go.mod")
+		}
+		return file, nil
+	})
+}
+
+// unpack unpacks a zip to the folder dir. place says where an entry belongs in that, "" for one that is passed over.
+func unpack(name, dir string, mode fs.FileMode, place func(entry string) (string, error)) error {
 	z, err := zip.OpenReader(name)
 	if err != nil {
 		return err
 	}
 	defer z.Close()
-	left := int64(maxSDK)
+	left := int64(maxUnpacked)
 	for _, f := range z.File {
-		_, rest, found := strings.Cut(f.Name, "@")
-		_, file, nested := strings.Cut(rest, "/")
-		if !found || !nested || !fs.ValidPath(file) {
-			return fmt.Errorf("entry %q: its name is not MODULE@VERSION/FILE", f.Name)
+		file, err := place(f.Name)
+		if err != nil {
+			return fmt.Errorf("entry %q: %w", f.Name, err)
 		}
-		if !needed(file) {
+		if file == "" {
 			continue
 		}
-		if path.Base(file) == "_go.mod" {
-			file = path.Join(path.Dir(file), "go.mod")
+		if left -= int64(f.UncompressedSize64); left < 0 || f.UncompressedSize64 > maxUnpacked {
+			return fmt.Errorf("entry %q: more than %d bytes with it", f.Name, maxUnpacked)
 		}
-		if left -= int64(f.UncompressedSize64); left < 0 || f.UncompressedSize64 > maxSDK {
-			return fmt.Errorf("entry %q: more than %d bytes with it", f.Name, maxSDK)
-		}
-		// Module zips have no modes, and programs need the run bit.
-		if err := unpackFile(f, filepath.Join(dir, filepath.FromSlash(file)), 0o755); err != nil {
+		if err := unpackFile(f, filepath.Join(dir, filepath.FromSlash(file)), mode); err != nil {
 			return fmt.Errorf("entry %q: %w", f.Name, err)
 		}
 	}

@@ -18,9 +18,6 @@ var standardPackages = []string{
 	"archive/tar", "archive/zip", "debug/elf", "encoding/json", "flag", "log/slog", "net/http", "os/exec", "os/signal", "text/template",
 }
 
-// maxCache bounds the files of a compiler's cache that are unpacked, in bytes: the standard library's has 100 MB.
-const maxCache = 1 << 30
-
 // entryName is a file of the go command's cache: what is known of an action (-a), or data (-d).
 var entryName = regexp.MustCompile(`^[0-9a-f]{2}/[0-9a-f]{64}-[ad]$`)
 
@@ -59,22 +56,10 @@ func packCache(dir, out string) (err error) {
 
 // unpackCache makes a cache in dir of what packCache wrote.
 func unpackCache(name, dir string) error {
-	z, err := zip.OpenReader(name)
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	left := int64(maxCache)
-	for _, f := range z.File {
-		if !entryName.MatchString(f.Name) {
-			return fmt.Errorf("entry %q: it is no file of the go command's cache", f.Name)
+	return unpack(name, dir, 0o644, func(entry string) (string, error) {
+		if !entryName.MatchString(entry) {
+			return "", errors.New("it is no file of the go command's cache")
 		}
-		if left -= int64(f.UncompressedSize64); left < 0 || f.UncompressedSize64 > maxCache {
-			return fmt.Errorf("entry %q: more than %d bytes with it", f.Name, maxCache)
-		}
-		if err := unpackFile(f, filepath.Join(dir, filepath.FromSlash(f.Name)), 0o644); err != nil {
-			return fmt.Errorf("entry %q: %w", f.Name, err)
-		}
-	}
-	return nil
+		return entry, nil
+	})
 }
