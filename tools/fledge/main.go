@@ -1,0 +1,46 @@
+// Command fledge builds bootable microVM images without Bazel, from a fledge.toml or a Dockerfile, and tells what is in
+// images. It has the same parts as the rules, and makes the same bytes.
+//
+// Exit codes: 0 success, 1 an input is bad or something failed, 2 the command line is wrong.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/solve"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fledge: "+solve.PrintableLines(err.Error()))
+	}
+	os.Exit(cli.ExitCode(err))
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fledge",
+		Short: "Builds bootable microVM images from container images, Dockerfiles and your own programs",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef("no command %q; fledge --help lists them", args[0])
+			}
+			return nil
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
+	return root
+}
