@@ -31,7 +31,7 @@ func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error 
 		return err
 	}
 	size := byteCount(0)
-	digest, err := writeWithDigest(o.out, o.digestOut, func(w io.Writer) error {
+	digest, err := cli.WriteWithDigest(o.out, o.digestOut, func(w io.Writer) error {
 		return bootfs.Write(io.MultiWriter(w, &size), bootfs.Options{
 			Init: program, OverlaySize: o.overlaySize, Modules: modules,
 		})

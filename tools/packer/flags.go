@@ -8,6 +8,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/packing"
 )
 
 // compressionFlags are the flags that every command that compresses has.
@@ -31,9 +32,9 @@ func maxUnpackedFlag(fs *flag.FlagSet) *int64 {
 		"`bytes` that a layer may unpack to; 0 allows 1 GiB or 200 times its size, and 64 GiB of holes")
 }
 
-// spec checks the flags.
-func (c *compressionFlags) spec() (codec.Spec, error) {
-	spec, err := codec.ParseSpec(c.name, c.level)
+// spec checks the flags for a kind of image.
+func (c *compressionFlags) spec(kind string) (codec.Spec, error) {
+	spec, err := packing.Codec(kind, c.name, c.level)
 	if err == nil {
 		err = codec.CheckBlockSize(c.blockSize)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/fledge-build/fledge/internal/bootfs"
+	"github.com/fledge-build/fledge/internal/cli"
 )
 
 // runGuestInitramfs makes what the machine that solves Dockerfiles boots.
@@ -32,7 +33,7 @@ func runGuestInitramfs(_ context.Context, args []string, stderr io.Writer) error
 		return err
 	}
 	size := byteCount(0)
-	digest, err := writeWithDigest(*out, "", func(w io.Writer) error {
+	digest, err := cli.WriteWithDigest(*out, "", func(w io.Writer) error {
 		return bootfs.WriteGuest(io.MultiWriter(w, &size), program, modules)
 	})
 	if err != nil {

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
-	"github.com/fledge-build/fledge/internal/cpiopack"
 	"github.com/fledge-build/fledge/internal/elfinfo"
-	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/initramfs"
+	"github.com/fledge-build/fledge/internal/linking"
+	"github.com/fledge-build/fledge/internal/packing"
 )
 
 type initramfsFlags struct {
@@ -37,23 +35,23 @@ func runInitramfs(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	spec, err := o.comp.initramfsSpec()
+	spec, err := o.comp.spec(packing.Initramfs)
 	if err != nil {
 		return err
 	}
 	debug.SetGCPercent(30) // as for packing
-	tree, packs, err := mergeInitramfs(o.layers)
-	defer closeAll(packs)
+	layers, err := o.packs()
 	if err != nil {
-		return err
-	}
-	if err := checkInitramfs(stderr, tree, packs, o); err != nil {
 		return err
 	}
 	var stats initramfs.Stats
 	sized := false
-	digest, err := writeWithDigest(o.out, o.digestOut, func(w io.Writer) error {
-		stats, err = initramfs.Link(ctx, w, tree, packs, initramfs.Options{Codec: spec, Jobs: o.comp.jobs})
+	digest, err := cli.WriteWithDigest(o.out, o.digestOut, func(w io.Writer) error {
+		stats, err = linking.Initramfs(ctx, w, layers, linking.InitramfsOptions{
+			Codec: spec, Jobs: o.comp.jobs, Required: o.required, Arch: o.arch, LintWarns: o.lint == "warning",
+			LintRemedy:   `set lint = "warning"`,
+			StrictXattrs: o.strictXattrs, Warn: func(line string) { warn(stderr, line) },
+		})
 		if err != nil || o.unpackedOut == "" {
 			return err
 		}
@@ -114,110 +112,26 @@ func parseInitramfs(args []string, stderr io.Writer) (o initramfsFlags, err erro
 	return o, nil
 }
 
-// mergeInitramfs merges the layers, on top of the directories that every initramfs has. packs has the pack of each layer,
-// by its number in the tree; they have to be closed, whatever the error.
-func mergeInitramfs(layers []layerFlag) (tree *fstree.Tree, packs []*cpiopack.Reader, err error) {
-	m := fstree.NewMerger()
-	if err := m.AddLayer("base", initramfs.Base()); err != nil {
-		return nil, nil, err
-	}
-	packs = append(packs, nil)
+// packs are the packs of all layers, base first.
+func (o *initramfsFlags) packs() (layers []linking.Layer, err error) {
 	var paths []string
-	for _, l := range layers {
+	for _, l := range o.layers {
 		paths = append(paths, l.path)
 	}
-	for _, l := range layers[firstCounting(paths):] {
-		opened, err := openAll([]string{l.path}, cpiopack.Open)
-		packs = append(packs, opened...)
+	for _, l := range o.layers[firstCounting(paths):] {
+		files, err := packFiles([]string{l.path})
 		if err != nil {
-			return nil, packs, err
+			return nil, err
 		}
-		for _, p := range opened {
-			add := m.AddLayer
-			if l.fill {
-				add = m.AddMissing
-			}
-			if err := add(p.Name(), p.Entries()); err != nil {
-				return nil, packs, err
-			}
+		for _, file := range files {
+			layers = append(layers, linking.Layer{Pack: file, Fill: l.fill})
 		}
 	}
-	tree, err = m.Tree()
-	return tree, packs, err
+	return layers, nil
 }
-
-// checkInitramfs finds what would only show when the image does not boot.
-func checkInitramfs(stderr io.Writer, tree *fstree.Tree, packs []*cpiopack.Reader, o initramfsFlags) error {
-	if err := checkRequired(tree, o.required); err != nil {
-		return err
-	}
-	if o.strictXattrs {
-		if err := checkCapabilities(tree); err != nil {
-			return err
-		}
-	}
-	if o.arch == "" {
-		return nil
-	}
-	problems, err := initramfs.Lint(tree, packs, o.arch)
-	if err != nil || len(problems) == 0 {
-		return err
-	}
-	text := firstOf(problems)
-	if o.lint == "error" {
-		return errors.New(text + "\nif these are never run, set lint = \"warning\"")
-	}
-	_, err = fmt.Fprintf(stderr, "warning: %s\n", strings.ReplaceAll(text, "\n", "\nwarning: "))
-	return err
-}
-
-// checkCapabilities refuses files that would lose their capabilities.
-func checkCapabilities(tree *fstree.Tree) error {
-	var problems []string
-	for path, n := range tree.All() {
-		for _, x := range n.Xattrs() {
-			if x.Name == capability {
-				problems = append(problems, fmt.Sprintf("/%s has file capabilities (%s)", path, capability))
-			}
-		}
-	}
-	if len(problems) == 0 {
-		return nil
-	}
-	return errors.New(firstOf(problems) + "\nan initramfs cannot hold them: give these programs to root, boot a squashfs " +
-		"image, or leave strict_xattrs out")
-}
-
-// firstOf is a line for each of the first problems, and one for how many there are beyond.
-func firstOf(problems []string) string {
-	const most = 10
-	if len(problems) <= most {
-		return strings.Join(problems, "\n")
-	}
-	return fmt.Sprintf("%s\nand %d more", strings.Join(problems[:most], "\n"), len(problems)-most)
-}
-
-const capability = "security.capability"
 
 func reportInitramfs(w io.Writer, out, digest string, s initramfs.Stats) {
 	fmt.Fprintf(w, "%s: %d bytes, %s, %d files and %d folders, %d bytes unpacked; copied %d segments, compressed %d again\n",
 		out, s.Size, digest, s.Files, s.Directories, s.Unpacked, s.Copied, s.Rewritten)
-	for _, path := range s.Capabilities {
-		fmt.Fprintf(w, "warning: /%s loses its file capabilities (%s), which an initramfs cannot hold\n", path, capability)
-	}
-	if s.Xattrs > 0 {
-		fmt.Fprintf(w, "warning: dropped %d other extended attributes, which an initramfs cannot hold\n", s.Xattrs)
-	}
-	if s.Clamped > 0 {
-		fmt.Fprintf(w, "warning: %d files have times outside of 1970 to 2106, which an initramfs cannot hold; "+
-			"they got the nearest it can\n", s.Clamped)
-	}
-}
-
-func closeAll(packs []*cpiopack.Reader) {
-	for _, p := range packs {
-		if p != nil {
-			p.Close()
-		}
-	}
+	warn(w, linking.InitramfsWarnings(s)...)
 }

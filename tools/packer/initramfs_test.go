@@ -124,7 +124,7 @@ func TestStrictXattrs(t *testing.T) {
 	var files []imagetest.File
 	for i := range 12 {
 		f := layerFile(fmt.Sprintf("bin/cap-%02d", i), "x")
-		f.PAXRecords = map[string]string{"SCHILY.xattr." + capability: "x"}
+		f.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": "x"}
 		files = append(files, f)
 	}
 	if err := os.WriteFile(layer, imagetest.Tar(t, files...), 0o644); err != nil {

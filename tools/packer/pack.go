@@ -26,7 +26,7 @@ func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "layer", "out"); err != nil {
 		return err
 	}
-	maker, err := flags.maker()
+	settings, err := flags.settings()
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func runPack(ctx context.Context, args []string, stderr io.Writer) error {
 		return cli.Usagef("--digest %q: give sha256: and 64 lower case hex digits", *digest)
 	}
 	return cli.WriteFile(*out, func(f *os.File) error {
-		_, err := maker.write(f, func(to layerpack.Adder) error {
+		_, err := settings.Write(f, func(to layerpack.Adder) error {
 			return addLayer(ctx, to, *layer, *digest, *maxUnpacked)
 		})
 		return err

@@ -22,7 +22,7 @@ func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "spec", "out"); err != nil {
 		return err
 	}
-	maker, err := flags.maker()
+	settings, err := flags.settings()
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func runPackFiles(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("%s: %w", *specPath, err)
 	}
 	return cli.WriteFile(*out, func(f *os.File) error {
-		_, err := maker.write(f, func(to layerpack.Adder) error { return spec.Pack(ctx, to) })
+		_, err := settings.Write(f, func(to layerpack.Adder) error { return spec.Pack(ctx, to) })
 		return err
 	})
 }

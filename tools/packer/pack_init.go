@@ -11,11 +11,12 @@ import (
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/kmod"
 	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/packing"
 )
 
 func runPackInit(_ context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer pack-init", flag.ContinueOnError)
-	flags := packFlags{target: "initramfs"}
+	flags := packFlags{target: packing.Initramfs}
 	flags.compressionFlags.register(fs)
 	program := fs.String("init", "", "static `program` that becomes /init")
 	exec := fs.String("exec", "", "absolute `path` of the program that the init becomes")
@@ -25,7 +26,7 @@ func runPackInit(_ context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "init", "exec", "out"); err != nil {
 		return err
 	}
-	maker, err := flags.maker()
+	settings, err := flags.settings()
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func runPackInit(_ context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	return cli.WriteFile(*out, func(f *os.File) error {
-		_, err := maker.write(f, func(to layerpack.Adder) error { return bootfs.AddLayer(to, o) })
+		_, err := settings.Write(f, func(to layerpack.Adder) error { return bootfs.AddLayer(to, o) })
 		return err
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/layerpack"
 	"github.com/fledge-build/fledge/internal/ocilayout"
+	"github.com/fledge-build/fledge/internal/packing"
 )
 
 func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
@@ -27,7 +28,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := parseFlags(fs, args, stderr, "layout", "out-dir", "config-out"); err != nil {
 		return err
 	}
-	maker, err := flags.maker()
+	settings, err := flags.settings()
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := packLayers(ctx, layers, temp, maker, *maxUnpacked); err != nil {
+	if err := packLayers(ctx, layers, temp, settings, *maxUnpacked); err != nil {
 		return fmt.Errorf("image %s: %w", *layout, err)
 	}
 	config, _ := image.Config()
@@ -84,13 +85,13 @@ func aboveBase(image *ocilayout.Image, baseConfig, dir string) ([]ocilayout.Laye
 
 // packLayers writes a pack for each layer to dir.
 func packLayers(
-	ctx context.Context, layers []ocilayout.Layer, dir string, maker packMaker, maxUnpacked int64,
+	ctx context.Context, layers []ocilayout.Layer, dir string, settings packing.Settings, maxUnpacked int64,
 ) error {
 	var entries int64
 	for i, layer := range layers {
 		err := cli.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.pack", i)), func(f *os.File) error {
-			n, err := maker.write(f, func(to layerpack.Adder) error {
-				return addStoredLayer(ctx, to, layer, maxUnpacked)
+			n, err := settings.Write(f, func(to layerpack.Adder) error {
+				return packing.AddLayer(ctx, to, layer, maxUnpacked)
 			})
 			entries += n
 			return err
@@ -103,25 +104,6 @@ func packLayers(
 		return errors.New("empty image: there is nothing in its layers")
 	}
 	return nil
-}
-
-func addStoredLayer(ctx context.Context, to layerpack.Adder, l ocilayout.Layer, maxUnpacked int64) error {
-	in, err := l.Open()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err = layerpack.AddLayer(ctx, to, in, l.Size, maxUnpacked); err != nil {
-		err = fmt.Errorf("layer %s: %w", l.Digest, err)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	// Only the end of the layer tells whether its digest is right; a wrong one explains any other error.
-	if _, wrong := io.Copy(io.Discard, in); wrong != nil {
-		err = wrong
-	}
-	return err
 }
 
 // moveInto moves the files of temp to dir, which must be empty, or is made. On an error, dir stays as it was.

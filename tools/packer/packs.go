@@ -5,31 +5,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/fledge-build/fledge/internal/fstree"
 )
 
-// openAll opens the packs at paths; a folder stands for the packs in it. With an error it also returns those that it
-// opened before.
-func openAll[P any](paths []string, open func(string) (P, error)) (packs []P, err error) {
-	for _, path := range paths {
-		files := []string{path}
+// packFiles are the packs at paths, base layer first; a folder stands for the packs in it.
+func packFiles(paths []string) (files []string, err error) {
+	for _, path := range paths[firstCounting(paths):] {
+		found := []string{path}
 		if info, err := os.Stat(path); err != nil {
-			return packs, err
+			return nil, err
 		} else if info.IsDir() {
-			if files, err = packsIn(path); err != nil {
-				return packs, err
+			if found, err = packsIn(path); err != nil {
+				return nil, err
 			}
 		}
-		for _, file := range files {
-			p, err := open(file)
-			if err != nil {
-				return packs, err
-			}
-			packs = append(packs, p)
-		}
+		files = append(files, found...)
 	}
-	return packs, nil
+	return files, nil
 }
 
 // A folder of packs made with --base-config tells by a file of one of these names whether the base's packs, which stand
@@ -68,16 +59,4 @@ func packsIn(dir string) (files []string, err error) {
 		return nil, fmt.Errorf("the folder %s has no layer pack (*.pack)", dir)
 	}
 	return files, nil
-}
-
-// checkRequired looks for the programs without which an image does not boot.
-func checkRequired(tree *fstree.Tree, paths []string) error {
-	for _, path := range paths {
-		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
-			return fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
-				"add it to a layer or a mapping (with the attribute agent for /bin/kestrel, init for what an initramfs "+
-				"runs first), with mode 0755", path)
-		}
-	}
-	return nil
 }

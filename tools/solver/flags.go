@@ -184,7 +184,7 @@ func (f *flags) chooseDriver(m *solve.Machine, stderr io.Writer) (err error) {
 
 // events says what shows the progress, and what ends that.
 func (f *flags) events(stderr io.Writer) (show func(wire.Event), done func()) {
-	width := terminalWidth(stderr)
+	width := cli.TerminalWidth(stderr)
 	switch {
 	case f.progress == "quiet":
 		return solve.Warnings(stderr), func() {}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"crypto/sha256"
@@ -6,15 +6,13 @@ import (
 	"hash"
 	"io"
 	"os"
-
-	"github.com/fledge-build/fledge/internal/cli"
 )
 
-// writeWithDigest makes the file at out with what write puts out, and the file at digestOut with its digest and a
+// WriteWithDigest makes the file at out with what write puts out, and the file at digestOut with its digest and a
 // newline. Both appear or none: what was there before stays when write or anything after it fails.
-func writeWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
+func WriteWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
 	published := false
-	err = cli.WriteFile(out, func(f *os.File) error {
+	err = WriteFile(out, func(f *os.File) error {
 		w := newHashingWriter(f)
 		err := write(w)
 		sum, closeErr := w.close()
@@ -25,7 +23,7 @@ func writeWithDigest(out, digestOut string, write func(w io.Writer) error) (dige
 		if err != nil || digestOut == "" {
 			return err
 		}
-		err = cli.WriteBuffered(digestOut, func(w io.Writer) error {
+		err = WriteBuffered(digestOut, func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, digest)
 			return err
 		})

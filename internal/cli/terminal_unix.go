@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package cli
 
 import (
 	"io"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalWidth is the width of the terminal that w is, in characters, or 0 when it is none.
-func terminalWidth(w io.Writer) int {
+// TerminalWidth is the width of the terminal that w is, in characters, or 0 when it is none.
+func TerminalWidth(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return 0

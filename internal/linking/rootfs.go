@@ -1,0 +1,77 @@
+package linking
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/squashfs"
+)
+
+// RootfsOptions say how a squashfs image is made.
+type RootfsOptions struct {
+	Codec     codec.Spec
+	BlockSize int      // in bytes
+	Jobs      int      // blocks compressed at once; 0 is one a core
+	TempDir   string   // folder for what does not fit into memory
+	Required  []string // absolute paths of programs that must be in the image
+}
+
+// Rootfs merges the packs, files by their paths, base layer first, and writes a squashfs image to w.
+func Rootfs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions) (squashfs.Stats, error) {
+	opened, err := openAll(packs, layerpack.Open)
+	defer closeAll(opened)
+	if err != nil {
+		return squashfs.Stats{}, err
+	}
+	m := fstree.NewMerger()
+	for _, p := range opened {
+		if err := m.AddLayer(p.File().Name(), p.Entries()); err != nil {
+			return squashfs.Stats{}, err
+		}
+	}
+	tree, err := m.Tree()
+	if err != nil {
+		return squashfs.Stats{}, err
+	}
+	if err := checkRequired(tree, o.Required); err != nil {
+		return squashfs.Stats{}, err
+	}
+	return squashfs.Link(ctx, w, tree, opened, squashfs.Options{
+		Codec: o.Codec, BlockSize: o.BlockSize, Jobs: o.Jobs, TempDir: o.TempDir,
+	})
+}
+
+// RootfsWarnings has a line for each thing that the image could not keep.
+func RootfsWarnings(s squashfs.Stats) (lines []string) {
+	if d := s.Dropped; d.Count > 0 {
+		lines = append(lines, fmt.Sprintf("dropped %d extended attributes, the first %q of %q: squashfs stores only those of "+
+			"the namespaces user, trusted and security", d.Count, d.Name, d.Path))
+	}
+	if s.Clamped > 0 {
+		lines = append(lines, fmt.Sprintf("%d files have times outside of 1970 to 2106, which squashfs cannot store; "+
+			"they got the nearest it can", s.Clamped))
+	}
+	return lines
+}
+
+// openAll opens the packs at paths. With an error it also returns those that it opened before.
+func openAll[P any](paths []string, open func(string) (P, error)) (packs []P, err error) {
+	for _, path := range paths {
+		p, err := open(path)
+		if err != nil {
+			return packs, err
+		}
+		packs = append(packs, p)
+	}
+	return packs, nil
+}
+
+func closeAll[P io.Closer](packs []P) {
+	for _, p := range packs {
+		p.Close()
+	}
+}

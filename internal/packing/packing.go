@@ -1,0 +1,82 @@
+// Package packing makes layer packs for both kinds of images, with the settings that an image has.
+package packing
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/cpiopack"
+	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/ocilayout"
+)
+
+// Kinds of images that packs are for.
+const (
+	Squashfs  = "squashfs"
+	Initramfs = "initramfs"
+)
+
+// Settings say how packs are made. Packs of one image have the same.
+type Settings struct {
+	Kind      string // Squashfs or Initramfs
+	Codec     codec.Spec
+	BlockSize int // bytes of a squashfs data block
+	Jobs      int // compressed at once; 0 is one a core. It does not change the pack.
+}
+
+// Codec is the compressor of a kind of image; level 0 is the kind's default.
+func Codec(kind, name string, level int) (codec.Spec, error) {
+	if kind == Initramfs && level == 0 {
+		level = cpiopack.DefaultLevel(name)
+	}
+	return codec.ParseSpec(name, level)
+}
+
+// Write makes a pack in f of what add adds, and returns the number of entries.
+func (s Settings) Write(f *os.File, add func(layerpack.Adder) error) (entries int64, err error) {
+	if s.Kind == Initramfs {
+		b, err := cpiopack.NewBuilder(f, cpiopack.Options{Codec: s.Codec, Jobs: s.Jobs})
+		if err != nil {
+			return 0, err
+		}
+		err = add(b)
+		if closeErr := b.Close(); err == nil {
+			err = closeErr
+		}
+		return b.Entries(), err
+	}
+	b, err := layerpack.NewBuilder(f, layerpack.Options{Codec: s.Codec, BlockSize: s.BlockSize, Jobs: s.Jobs})
+	if err != nil {
+		return 0, err
+	}
+	err = add(b)
+	stats, closeErr := b.Close()
+	if err == nil {
+		err = closeErr
+	}
+	return stats.Entries, err
+}
+
+// AddLayer adds the entries of a layer, whose digest is checked. maxUnpacked is how many bytes it may unpack to; 0 is
+// layerpack.UnpackLimit of its size.
+func AddLayer(ctx context.Context, to layerpack.Adder, l ocilayout.Layer, maxUnpacked int64) error {
+	in, err := l.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err = layerpack.AddLayer(ctx, to, in, l.Size, maxUnpacked); err != nil {
+		err = fmt.Errorf("layer %s: %w", l.Digest, err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// Only the end of the layer tells whether its digest is right; a wrong one explains any other error.
+	if _, wrong := io.Copy(io.Discard, in); wrong != nil {
+		err = wrong
+	}
+	return err
+}
