@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
+	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
 func reference(t *testing.T) string {
@@ -26,22 +27,18 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := parseTOML(src)
+	toml, err := tomlread.New("full.toml", src, MaxTOML)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &decoder{doc: doc}
+	d := &decoder{Decoder: toml}
 	d.read("", imageDefaults{})
 	var read []string
 	replace := strings.NewReplacer("[0]", "", "[1]", "", "actions.reload.", "actions.NAME.",
 		"actions.status.", "actions.NAME.", "cloud_init.user_data.", "", "cloud_init.meta_data.", "",
 		"cloud_init.network_config.", "")
-	for _, table := range d.tables {
-		for _, key := range table.known {
-			if !table.free {
-				read = append(read, replace.Replace(table.field(key)))
-			}
-		}
+	for _, key := range d.Known() {
+		read = append(read, replace.Replace(key))
 	}
 	tables := []string{"workload", "network", "resources", "cloud_init", "devices"} // have headings, no rows
 	read = slices.DeleteFunc(read, func(key string) bool { return slices.Contains(tables, key) })

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
+	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
 // good is what a manifest.toml needs; tests add to it or replace it.
@@ -153,9 +154,9 @@ func TestErrors(t *testing.T) {
 				"manifest.toml:7:13: resources.memory_mb = 0 is out of range: from 1 to 16777216\n" +
 				`manifest.toml:8:1: unknown key "cpus" in [resources]; known are "cpu_cores", "memory_mb"`},
 	}
-	for i := range maxErrors + 5 {
+	for i := range tomlread.MaxErrors + 5 {
 		many.src += fmt.Sprintf("[env.N%d]\n", i)
-		if i < maxErrors {
+		if i < tomlread.MaxErrors {
 			many.want += fmt.Sprintf("manifest.toml:%d:6: env.N%d must be a string, not a table\n", 4+i, i)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
+	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
 // CompatVolant07 is the Compat for the manifest parser of Volant 0.7.
@@ -37,15 +38,15 @@ type Options struct {
 // Generate makes manifest.json of the manifest.toml in src, which errors call file. All that is wrong with it is told
 // in one error, a line each, as FILE:LINE:COLUMN: message.
 func Generate(file string, src []byte, o Options) (*Manifest, error) {
-	doc, err := parseTOML(src)
+	toml, err := tomlread.New(file, src, MaxTOML)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%w", file, err)
+		return nil, err
 	}
 	var image imageDefaults
 	if o.Config != nil {
 		image.Execution = o.Config.Config
 	}
-	d := &decoder{file: file, configFile: o.ConfigFile, doc: doc, httpOnly: o.Compat == CompatVolant07}
+	d := &decoder{Decoder: toml, configFile: o.ConfigFile, httpOnly: o.Compat == CompatVolant07}
 	m := d.read(o.Name, image)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (m *Manifest) addArtifacts(o Options) error {
 	}
 	if f := o.RootFS; f != nil {
 		if !slices.Contains(rootfsFormats, f.Format) {
-			return fmt.Errorf("rootfs format %q is not known%s", f.Format, suggest(f.Format, rootfsFormats))
+			return fmt.Errorf("rootfs format %q is not known%s", f.Format, tomlread.Suggest(f.Format, rootfsFormats))
 		}
 		m.RootFS = &Artifact{relativeURL(f.Name), f.Format, f.Checksum}
 	}

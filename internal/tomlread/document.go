@@ -1,4 +1,6 @@
-package manifest
+// Package tomlread takes typed values out of a TOML file and collects everything that is wrong with it, with places and
+// hints at what was meant, so that the user sees all mistakes at once.
+package tomlread
 
 import (
 	"errors"
@@ -11,22 +13,20 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// MaxTOML is the largest manifest.toml, in bytes; none that is larger could fit on the kernel command line.
-const MaxTOML = 64 << 10
+// Position is a place in a file; both parts count from 1, columns in bytes.
+type Position struct{ Line, Column int }
 
-// position is a place in manifest.toml; both parts count from 1, columns in bytes.
-type position struct{ line, column int }
+func (p Position) String() string { return fmt.Sprintf("%d:%d", p.Line, p.Column) }
 
-func (p position) String() string { return fmt.Sprintf("%d:%d", p.line, p.column) }
-
-var start = position{1, 1}
+// Start is the place of what is wrong with the file as a whole.
+var Start = Position{1, 1}
 
 // document is a parsed TOML file with the place of everything in it. Places are found by path: the keys and the indexes
 // ("#0") on the way from the root, joined by NUL, which no key has in it.
 type document struct {
 	values map[string]any
-	keys   map[string]position // of keys, of the headers of tables, and of elements of arrays
-	data   map[string]position // of values
+	keys   map[string]Position // of keys, of the headers of tables, and of elements of arrays
+	data   map[string]Position // of values
 }
 
 func join(path, key string) string {
@@ -38,27 +38,19 @@ func join(path, key string) string {
 
 func item(path string, i int) string { return join(path, "#"+strconv.Itoa(i)) }
 
-// syntaxError is the first error in a file that is not TOML.
-type syntaxError struct {
-	position
-	msg string
-}
-
-func (e *syntaxError) Error() string { return e.position.String() + ": " + e.msg }
-
-func parseTOML(src []byte) (*document, error) {
-	if len(src) > MaxTOML {
-		return nil, &syntaxError{start, fmt.Sprintf("the file has more than the %d bytes allowed", MaxTOML)}
+func parse(src []byte, limit int) (*document, Position, error) {
+	if len(src) > limit {
+		return nil, Start, fmt.Errorf("the file has more than the %d bytes allowed", limit)
 	}
-	doc := &document{keys: make(map[string]position), data: make(map[string]position)}
+	doc := &document{keys: make(map[string]Position), data: make(map[string]Position)}
 	err := toml.Unmarshal(src, &doc.values)
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
 		line, column := decode.Position()
-		return nil, &syntaxError{position{line, column}, strings.TrimPrefix(decode.Error(), "toml: ")}
+		return nil, Position{line, column}, errors.New(strings.TrimPrefix(decode.Error(), "toml: "))
 	}
 	if err != nil {
-		return nil, &syntaxError{start, strings.TrimPrefix(err.Error(), "toml: ")}
+		return nil, Start, errors.New(strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	l := locator{doc: doc, arrays: make(map[string]int), lines: []int{0}}
 	for i, b := range src {
@@ -66,7 +58,7 @@ func parseTOML(src []byte) (*document, error) {
 			l.lines = append(l.lines, i+1)
 		}
 	}
-	return doc, l.locate(src)
+	return doc, Start, l.locate(src)
 }
 
 // locator walks the syntax tree for the places that Unmarshal does not tell.
@@ -77,9 +69,9 @@ type locator struct {
 	prefix string         // path of the table that key-values belong to
 }
 
-func (l *locator) at(r unstable.Range) position {
+func (l *locator) at(r unstable.Range) Position {
 	line := sort.SearchInts(l.lines, int(r.Offset)+1)
-	return position{line, int(r.Offset) - l.lines[line-1] + 1}
+	return Position{line, int(r.Offset) - l.lines[line-1] + 1}
 }
 
 func (l *locator) locate(src []byte) error {
@@ -133,7 +125,7 @@ func (l *locator) keyValue(path string, e *unstable.Node) {
 }
 
 // value notes the place of a value, or that of its key (arrays have none), and those of what is in it.
-func (l *locator) value(path string, key position, v *unstable.Node) {
+func (l *locator) value(path string, key Position, v *unstable.Node) {
 	at := key
 	if v.Raw.Length > 0 {
 		at = l.at(v.Raw)
