@@ -586,7 +586,7 @@ func FuzzDecodeRelease(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if checkTag(r.Tag) != nil {
+		if CheckTag(r.Tag) != nil {
 			t.Errorf("took the tag %q", r.Tag)
 		}
 		for _, a := range r.Assets {

@@ -41,6 +41,12 @@ func (c *Client) note(format string, args ...any) {
 	}
 }
 
+// CheckURL tells whether a URL may be asked: https, or http on this machine, without a user in it.
+func CheckURL(raw string) error {
+	_, err := checkURL(raw)
+	return err
+}
+
 // checkURL refuses URLs that are not asked: plain http elsewhere than on this machine, and those with a password, which
 // would end up in logs and files.
 func checkURL(raw string) (*url.URL, error) {
@@ -51,7 +57,7 @@ func checkURL(raw string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, fmt.Errorf("%s has a user in it: builds read credentials from ~/.netrc", display(raw))
 	case u.Host == "" || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return nil, fmt.Errorf("%.80q is no https URL", display(raw))
+		return nil, fmt.Errorf("%.80q is no https URL, such as https://example.com/PATH", display(raw))
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return nil, fmt.Errorf("%s: plain http is for this machine alone; use https", display(raw))
 	}

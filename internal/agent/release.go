@@ -70,7 +70,7 @@ func DecodeRelease(data []byte) (*Release, error) {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return nil, fmt.Errorf("not the JSON of a release: %w", err)
 	}
-	if err := checkTag(raw.Tag); err != nil {
+	if err := CheckTag(raw.Tag); err != nil {
 		return nil, fmt.Errorf("tag_name: %w", err)
 	}
 	if raw.Draft {
@@ -104,8 +104,8 @@ func DecodeRelease(data []byte) (*Release, error) {
 	return r, nil
 }
 
-// checkTag refuses tags that no release of the agent has, before they go into URLs and files.
-func checkTag(tag string) error {
+// CheckTag refuses tags that no release of the agent has, before they go into URLs and files.
+func CheckTag(tag string) error {
 	if tag == "" || len(tag) > maxTag {
 		return fmt.Errorf("%.80q is no tag: 1 to %d characters", tag, maxTag)
 	}
@@ -134,7 +134,7 @@ func (c *Client) Release(ctx context.Context, repository, version string) (*Rele
 	}
 	end := "/releases/latest"
 	if version != "latest" {
-		if err := checkTag(version); err != nil {
+		if err := CheckTag(version); err != nil {
 			return nil, fmt.Errorf("version: %w", err)
 		}
 		end = "/releases/tags/" + url.PathEscape(version)
@@ -158,6 +158,12 @@ func (c *Client) Release(ctx context.Context, repository, version string) (*Rele
 	return r, nil
 }
 
+// CheckRepository tells whether a URL can be that of a repository with releases: https://HOST/OWNER/NAME.
+func CheckRepository(repository string) error {
+	_, _, err := (&Client{}).endpoint(repository)
+	return err
+}
+
 // endpoint gives the root of the API for a repository, and OWNER/NAME.
 func (c *Client) endpoint(repository string) (api, owner string, err error) {
 	u, err := checkURL(repository)
@@ -165,7 +171,7 @@ func (c *Client) endpoint(repository string) (api, owner string, err error) {
 		return "", "", fmt.Errorf("repository: %w", err)
 	}
 	owner = strings.Trim(u.Path, "/")
-	if strings.Count(owner, "/") != 1 || u.RawQuery != "" || checkTag(owner) != nil {
+	if strings.Count(owner, "/") != 1 || u.RawQuery != "" || CheckTag(owner) != nil {
 		return "", "", fmt.Errorf("repository %q: expected https://github.com/OWNER/NAME", repository)
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,8 +90,12 @@ func (t *Table) Has(key string) bool {
 	return ok
 }
 
-// Field is the name of a key with those of the tables around it, for messages.
+// Field is the name of a key with those of the tables around it, for messages, as TOML writes dotted keys.
 func (t *Table) Field(key string) string {
+	const bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	if key == "" || strings.Trim(key, bare) != "" {
+		key = strconv.Quote(key)
+	}
 	if t.name == "" {
 		return key
 	}
@@ -310,11 +315,16 @@ func (d *Decoder) Known() []string {
 	return all
 }
 
-// hint finds the key that was meant: a similar one in the same table, or the same one in another table.
+// hint finds the key that was meant: a similar one in the same table, the only one there that has it as one of its words,
+// or the same one in another table.
 func (d *Decoder) hint(t *Table, key string) string {
 	near := Suggest(key, t.known)
 	if strings.Contains(near, "did you mean") {
 		return near
+	}
+	longer := slices.DeleteFunc(slices.Clone(t.known), func(k string) bool { return !slices.Contains(strings.Split(k, "_"), key) })
+	if len(longer) == 1 {
+		return fmt.Sprintf("; did you mean %q?", longer[0])
 	}
 	for _, o := range d.tables {
 		if o != t && !o.free && slices.Contains(o.known, key) {
@@ -335,8 +345,11 @@ func Suggest(s string, values []string) string {
 	if best != "" && least <= max(1, max(len(s), len(best))/3) {
 		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	if len(values) == 0 {
+	switch len(values) {
+	case 0:
 		return ""
+	case 1:
+		return fmt.Sprintf("; known is %q", values[0])
 	}
 	quoted := make([]string, len(values))
 	for i, v := range values {
