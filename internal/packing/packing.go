@@ -10,7 +10,6 @@ import (
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/cpiopack"
 	"github.com/fledge-build/fledge/internal/layerpack"
-	"github.com/fledge-build/fledge/internal/ocilayout"
 )
 
 // Kinds of images that packs are for.
@@ -60,16 +59,18 @@ func (s Settings) Write(f *os.File, add func(layerpack.Adder) error) (entries in
 	return stats.Entries, err
 }
 
-// AddLayer adds the entries of a layer, whose digest is checked. maxUnpacked is how many bytes it may unpack to; 0 is
-// layerpack.UnpackLimit of its size.
-func AddLayer(ctx context.Context, to layerpack.Adder, l ocilayout.Layer, maxUnpacked int64) error {
-	in, err := l.Open()
+// AddLayer adds the entries of a layer of size bytes. What open gives has to end with an error when the bytes are not
+// those of the digest. maxUnpacked is how many bytes it may unpack to; 0 is layerpack.UnpackLimit of its size.
+func AddLayer(
+	ctx context.Context, to layerpack.Adder, open func() (io.ReadCloser, error), digest string, size, maxUnpacked int64,
+) error {
+	in, err := open()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if err = layerpack.AddLayer(ctx, to, in, l.Size, maxUnpacked); err != nil {
-		err = fmt.Errorf("layer %s: %w", l.Digest, err)
+	if err = layerpack.AddLayer(ctx, to, in, size, maxUnpacked); err != nil {
+		err = fmt.Errorf("layer %s: %w", digest, err)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

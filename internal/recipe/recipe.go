@@ -66,6 +66,11 @@ type Filesystem struct {
 	Preallocate      bool   // false with squashfs
 }
 
+// DefaultFilesystem is that of a recipe that says no more than oci_rootfs.
+func DefaultFilesystem() Filesystem {
+	return Filesystem{Type: "squashfs", CompressionLevel: defaultLevel, OverlaySize: defaultOverlay}
+}
+
 // Init says what runs first. Without Path and None it is Fledge's init, which starts the agent.
 type Init struct {
 	Path string // program of the image that Fledge's init becomes

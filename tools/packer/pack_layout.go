@@ -91,7 +91,7 @@ func packLayers(
 	for i, layer := range layers {
 		err := cli.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.pack", i)), func(f *os.File) error {
 			n, err := settings.Write(f, func(to layerpack.Adder) error {
-				return packing.AddLayer(ctx, to, layer, maxUnpacked)
+				return packing.AddLayer(ctx, to, layer.Open, layer.Digest, layer.Size, maxUnpacked)
 			})
 			entries += n
 			return err

@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,9 +17,6 @@ import (
 	"github.com/fledge-build/fledge/internal/vmm/cloudhypervisor"
 	"github.com/fledge-build/fledge/internal/vmm/drivers"
 )
-
-// epochArg is the build argument that says the time of new files, as everywhere (reproducible-builds.org).
-const epochArg = "SOURCE_DATE_EPOCH"
 
 type flags struct {
 	job          wire.Job
@@ -94,7 +90,10 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 			return nil, cli.Usagef("--%s is required", name)
 		}
 	}
-	return f, f.epoch()
+	if err := solve.TakeEpoch(&f.job); err != nil {
+		return nil, cli.Usagef("--build-arg %v", err)
+	}
+	return f, nil
 }
 
 // pairs takes NAME=VALUE flags.
@@ -123,17 +122,6 @@ func idFiles(to map[string]string) func(string) error {
 	}
 }
 
-// epoch takes the time of new files from the build arguments.
-func (f *flags) epoch() (err error) {
-	if value, ok := f.job.BuildArgs[epochArg]; ok {
-		delete(f.job.BuildArgs, epochArg)
-		if f.job.Epoch, err = strconv.ParseInt(value, 10, 64); err != nil || f.job.Epoch < 0 {
-			return cli.Usagef("--build-arg %s=%s: it is a number of seconds since 1970", epochArg, value)
-		}
-	}
-	return nil
-}
-
 // options reads the files that the flags name.
 func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 	o = solve.Options{Job: f.job, Machine: f.machine}
@@ -145,10 +133,10 @@ func (f *flags) options(stderr io.Writer) (o solve.Options, err error) {
 			return o, err
 		}
 	}
-	if o.Secrets.Secrets, o.Job.Secrets, err = readSecrets(f.secrets); err != nil {
+	if o.Secrets.Secrets, o.Job.Secrets, err = solve.ReadSecrets(f.secrets); err != nil {
 		return o, err
 	}
-	if o.Secrets.SSH, o.Job.SSH, err = readSecrets(f.ssh); err != nil {
+	if o.Secrets.SSH, o.Job.SSH, err = solve.ReadSecrets(f.ssh); err != nil {
 		return o, err
 	}
 	if o.Program = f.daemon.program(); o.Program == nil {

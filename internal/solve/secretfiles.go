@@ -1,4 +1,4 @@
-package main
+package solve
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
-// readSecrets reads the files of secrets, by id, and gives the ids in order.
-func readSecrets(files map[string]string) (values map[string][]byte, ids []string, err error) {
+// ReadSecrets reads the files of secrets, by id, and gives the ids in order.
+func ReadSecrets(files map[string]string) (values map[string][]byte, ids []string, err error) {
 	values = map[string][]byte{}
 	for _, id := range slices.Sorted(maps.Keys(files)) {
 		b, err := readSecret(files[id])
