@@ -28,7 +28,12 @@ func (r reader) dockerSave(raw []byte) (*Image, error) {
 	var images []saved
 	var configs [][]byte
 	var choices []choice
+	var tags []string
 	for _, s := range all {
+		tags = append(tags, s.RepoTags...)
+		if r.tag != "" && !slices.ContainsFunc(s.RepoTags, r.tagged) {
+			continue
+		}
 		same := func(o saved) bool { return o.Config == s.Config && slices.Equal(o.Layers, s.Layers) }
 		if i := slices.IndexFunc(images, same); i >= 0 {
 			choices[i].tags = append(choices[i].tags, s.RepoTags...)
@@ -45,6 +50,9 @@ func (r reader) dockerSave(raw []byte) (*Image, error) {
 		images = append(images, s)
 		configs = append(configs, raw)
 		choices = append(choices, choice{s.Config, platform{c.OS, c.Architecture, c.Variant}, slices.Clone(s.RepoTags)})
+	}
+	if len(choices) == 0 && r.tag != "" {
+		return nil, r.noTag(tags)
 	}
 	i, err := r.choose(choices)
 	if err != nil {

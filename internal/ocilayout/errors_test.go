@@ -160,7 +160,7 @@ func TestErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = openStore(m, want)
+			_, err = openStore(m, want, "")
 			if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
 				t.Errorf("error\n%v\nwant\n%s", err, tt.want)
 			}

@@ -56,7 +56,7 @@ func FuzzDocuments(f *testing.F) {
 			{"manifest.json": document, "config": config, "layer": app},
 			{"manifest.json": saved, "config": document, "layer": app},
 		} {
-			if im, err := openStore(m, want); err == nil && len(im.Layers()) == 0 {
+			if im, err := openStore(m, want, ""); err == nil && len(im.Layers()) == 0 {
 				t.Error("an image without layers")
 			}
 		}
@@ -81,6 +81,6 @@ func FuzzArchive(f *testing.F) {
 				}
 			}
 		}
-		openStore(s, platform{})
+		openStore(s, platform{}, "")
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,11 +29,6 @@ func (m memory) open(name string) (io.ReadCloser, int64, error) {
 }
 
 func (memory) Close() error { return nil }
-
-func digestOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 // add stores a blob and returns its descriptor.
 func (m memory) add(mediaType string, b []byte) object {

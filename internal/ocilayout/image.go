@@ -22,11 +22,16 @@ type Image struct {
 	rawConfig []byte
 	config    *Config
 	layers    []Layer
+	digests   []string // see Digest and Is
 }
 
 // Open finds the image for platform ("os/architecture" or "os/architecture/variant", such as "linux/amd64") in the
 // layout directory, OCI archive or docker-save archive at path. An empty platform serves when there is only one image.
-func Open(path, platform string) (*Image, error) {
+func Open(path, platform string) (*Image, error) { return OpenTagged(path, "", platform) }
+
+// OpenTagged is Open for the images with a tag: the annotation org.opencontainers.image.ref.name (or containerd's
+// io.containerd.image.name) in index.json, or one of RepoTags in an archive of docker save. An empty tag is any.
+func OpenTagged(path, tag, platform string) (*Image, error) {
 	want, err := parsePlatform(platform)
 	if err != nil {
 		return nil, err
@@ -41,12 +46,23 @@ func Open(path, platform string) (*Image, error) {
 			return nil, fmt.Errorf("image %s: %w", path, err)
 		}
 	}
-	im, err := openStore(s, want)
+	im, err := openStore(s, want, tag)
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("image %s: %w", path, err)
 	}
 	return im, nil
+}
+
+// OpenBlobs opens the image of a manifest whose blobs, the manifest too, are in the folder dir as a layout has them
+// (blobs/sha256/HEX). The image must be for platform, if that is not empty.
+func OpenBlobs(dir string, manifest Blob, platform string) (*Image, error) {
+	want, err := parsePlatform(platform)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{store: dirStore(dir), want: want}
+	return r.image(descriptor{MediaType: manifest.MediaType, Digest: manifest.Digest, Size: manifest.Size})
 }
 
 // Close releases the archive. Layers cannot be opened any more.
@@ -55,6 +71,12 @@ func (im *Image) Close() error { return im.store.Close() }
 // Config returns the image's configuration as it stands in the layout, and parsed.
 func (im *Image) Config() ([]byte, *Config) { return im.rawConfig, im.config }
 
+// Digest is what names the image: the digest of its manifest, or in an archive of docker save that of its config.
+func (im *Image) Digest() string { return im.digests[0] }
+
+// Is tells whether a digest names the image: that of its manifest, of its config or of an index that it was found by.
+func (im *Image) Is(digest string) bool { return slices.Contains(im.digests, digest) }
+
 // Layers returns the image's layers, base layer first; there is at least one.
 func (im *Image) Layers() []Layer { return im.layers }
 
@@ -62,12 +84,13 @@ func (im *Image) Layers() []Layer { return im.layers }
 type reader struct {
 	store store
 	want  platform
+	tag   string // "": any
 }
 
 // openStore tells the forms apart: docker save writes an OCI layout, too, since Docker 25, and that one is preferred
 // because it has a digest for everything.
-func openStore(s store, want platform) (*Image, error) {
-	r := reader{s, want}
+func openStore(s store, want platform, tag string) (*Image, error) {
+	r := reader{s, want, tag}
 	raw, err := r.document("index.json")
 	if err == nil {
 		return r.layout(raw)
@@ -130,6 +153,14 @@ func (r reader) choose(choices []choice) (int, error) {
 	return 0, fmt.Errorf("holds several images for %s; keep only one of them: %s", r.want, list(choices))
 }
 
+// noTag says which tags there are in the place of the one that is looked for.
+func (r reader) noTag(tags []string) error {
+	if len(tags) == 0 {
+		return fmt.Errorf("holds no image tagged %q, and no tags at all; leave the tag out", r.tag)
+	}
+	return fmt.Errorf("holds no image tagged %q, only %s", r.tag, strings.Join(tags, ", "))
+}
+
 func list(choices []choice) string {
 	out := make([]string, len(choices))
 	for i, c := range choices {
@@ -166,7 +197,7 @@ func (r reader) finish(raw []byte, layers []Layer) (*Image, error) {
 			layers[i].Digest = id
 		}
 	}
-	return &Image{store: r.store, rawConfig: raw, config: c, layers: layers}, nil
+	return &Image{store: r.store, rawConfig: raw, config: c, layers: layers, digests: []string{digestOf(raw)}}, nil
 }
 
 // verified reads a small document whole and checks its size (-1: any) and digest.

@@ -131,7 +131,7 @@ func TestSeveralSavedImages(t *testing.T) {
 	if d := cmp.Diff([][]byte{app}, contents(t, writeFile(t, m.tar()), "linux/amd64")); d != "" {
 		t.Error(d)
 	}
-	_, err := openStore(m, platform{})
+	_, err := openStore(m, platform{}, "")
 	want := "holds several images; choose one with --platform, or keep only one: " +
 		"arm.json (linux/arm64, app:arm); x86.json (linux/amd64, app:x86, app:again)"
 	if err == nil || err.Error() != want {
@@ -178,7 +178,7 @@ func TestWrongContent(t *testing.T) {
 
 // readAll opens the only image of a layout and reads its layers.
 func readAll(m memory) error {
-	im, err := openStore(m, platform{})
+	im, err := openStore(m, platform{}, "")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -36,11 +37,19 @@ func (r reader) layout(raw []byte) (*Image, error) {
 	if len(images) == 0 && w.skipped != nil {
 		return nil, w.skipped
 	}
+	if len(images) == 0 && r.tag != "" {
+		return nil, r.noTag(w.tags)
+	}
 	i, err := r.choose(choices)
 	if err != nil {
 		return nil, err
 	}
-	return r.image(images[i])
+	im, err := r.image(images[i])
+	if err != nil {
+		return nil, err
+	}
+	im.digests = slices.AppendSeq(im.digests, maps.Keys(w.indexes))
+	return im, nil
 }
 
 // errArtifact marks a manifest that is not an image's, such as a signature beside the image.
@@ -75,6 +84,7 @@ type walker struct {
 	images  []descriptor
 	place   map[string]int // of a digest in images
 	skipped error          // why the last manifest that is of no use was left out
+	tags    []string       // of what index.json names, when there is one to look for
 }
 
 // addIndex walks the index in raw, which was found as what and referred to by mediaType ("" for index.json).
@@ -87,6 +97,9 @@ func (w *walker) addIndex(raw []byte, what, mediaType string) error {
 		return fmt.Errorf("%s %w", what, err)
 	}
 	for _, d := range ix.Manifests {
+		if mediaType == "" && w.otherTag(d) {
+			continue
+		}
 		switch {
 		case slices.Contains(manifestTypes, d.MediaType):
 			w.addImage(d)
@@ -110,6 +123,16 @@ func (w *walker) addIndex(raw []byte, what, mediaType string) error {
 	return nil
 }
 
+// otherTag tells whether an entry of index.json is not what is looked for.
+func (w *walker) otherTag(d descriptor) bool {
+	if w.tag == "" {
+		return false
+	}
+	tags := d.tags()
+	w.tags = append(w.tags, tags...)
+	return !slices.ContainsFunc(tags, w.tagged)
+}
+
 // addImage notes d unless it is no image or there already under another tag.
 func (w *walker) addImage(d descriptor) {
 	if !d.image() {
@@ -125,14 +148,32 @@ func (w *walker) addImage(d descriptor) {
 	}
 }
 
-const refName = "org.opencontainers.image.ref.name"
+const (
+	refName        = "org.opencontainers.image.ref.name"
+	containerdName = "io.containerd.image.name" // docker save since Docker 25; refName is the bare tag there
+)
+
+// tags are the names that index.json gives an entry.
+func (d descriptor) tags() []string {
+	var tags []string
+	for _, key := range []string{refName, containerdName} {
+		if tag := d.Annotations[key]; tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// tagged tells whether a name is the one that is looked for. Names of Docker Hub's images have a short form, too.
+func (r reader) tagged(name string) bool { return shortName(name) == shortName(r.tag) }
+
+func shortName(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
+}
 
 // choice learns the platform of an image: from the index, else from the image's config.
 func (r reader) choice(d descriptor) (choice, error) {
-	c := choice{name: d.Digest}
-	if tag := d.Annotations[refName]; tag != "" {
-		c.tags = []string{tag}
-	}
+	c := choice{name: d.Digest, tags: d.tags()}
 	if d.Platform != nil {
 		c.platform = *d.Platform
 		return c, nil
@@ -158,12 +199,16 @@ func (r reader) manifest(d descriptor) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	what := "manifest " + d.Digest
+	return parseManifest(raw, "manifest "+d.Digest, d.MediaType)
+}
+
+// parseManifest reads a manifest that is called what and referred to by mediaType ("": not said).
+func parseManifest(raw []byte, what, mediaType string) (*manifest, error) {
 	var m manifest
 	if err := decode(raw, what, &m); err != nil {
 		return nil, err
 	}
-	if err := checkKind(m.SchemaVersion, m.MediaType, d.MediaType); err != nil {
+	if err := checkKind(m.SchemaVersion, m.MediaType, mediaType); err != nil {
 		return nil, fmt.Errorf("%s %w", what, err)
 	}
 	if err := known(m.Config.MediaType, configTypes); err != nil {
@@ -192,21 +237,14 @@ func (r reader) image(d descriptor) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
+	im.digests = []string{d.Digest, m.Config.Digest}
 	return im, nil
 }
 
 // layer checks that a layer is of a known kind and in the layout; its content is checked when it is read.
 func (r reader) layer(d descriptor) (Layer, error) {
-	if slices.Contains(foreignTypes, d.MediaType) {
-		from := "not said where"
-		if len(d.URLs) > 0 {
-			from = strings.Join(d.URLs, " or ")
-		}
-		return Layer{}, fmt.Errorf("%s is a foreign layer (%s), which images do not carry: its source is %s; "+
-			"use an image without such layers", d.Digest, d.MediaType, from)
-	}
-	if err := known(d.MediaType, layerTypes); err != nil {
-		return Layer{}, fmt.Errorf("%s %w", d.Digest, err)
+	if err := d.checkLayer(); err != nil {
+		return Layer{}, err
 	}
 	name, err := blobName(d)
 	if err != nil {
@@ -221,6 +259,26 @@ func (r reader) layer(d descriptor) (Layer, error) {
 		return Layer{}, sizeError(name, size, d)
 	}
 	return Layer{Digest: d.Digest, MediaType: d.MediaType, Size: d.Size, store: r.store, member: name}, nil
+}
+
+// checkLayer refuses kinds of layers that are not read.
+func (d descriptor) checkLayer() error {
+	switch {
+	case slices.Contains(foreignTypes, d.MediaType):
+		from := "not said where"
+		if len(d.URLs) > 0 {
+			from = strings.Join(d.URLs, " or ")
+		}
+		return fmt.Errorf("%s is a foreign layer (%s), which images do not carry: its source is %s; "+
+			"use an image without such layers", d.Digest, d.MediaType, from)
+	case strings.HasSuffix(d.MediaType, "+encrypted"):
+		return fmt.Errorf("%s is an encrypted layer (%s); decrypt the image first, for example with "+
+			"skopeo copy --decryption-key", d.Digest, d.MediaType)
+	}
+	if err := known(d.MediaType, layerTypes); err != nil {
+		return fmt.Errorf("%s %w", d.Digest, err)
+	}
+	return nil
 }
 
 // blob reads a small blob and verifies it.

@@ -1,6 +1,7 @@
 package ocilayout
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -145,7 +146,20 @@ func (p platform) String() string {
 
 func (p platform) known() bool { return p.OS != "" && p.Architecture != "" }
 
-// serves tells whether an image for p does where want is asked for; arm64 without a variant is v8.
+// variant is the variant, or the one that stands for when it is left out (containerd's rule).
+func (p platform) variant() string {
+	switch {
+	case p.Variant != "":
+		return p.Variant
+	case p.Architecture == "arm64":
+		return "v8"
+	case p.Architecture == "arm":
+		return "v7"
+	}
+	return ""
+}
+
+// serves tells whether an image for p does where want is asked for.
 func (p platform) serves(want platform) bool {
 	if want.OS == "" {
 		return true
@@ -153,9 +167,10 @@ func (p platform) serves(want platform) bool {
 	if p.OS != want.OS || p.Architecture != want.Architecture {
 		return false
 	}
-	have := p.Variant
-	if p.Architecture == "arm64" && have == "" {
-		have = "v8"
-	}
-	return want.Variant == "" || have == want.Variant
+	return want.Variant == "" || p.variant() == want.variant()
+}
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
