@@ -3,7 +3,9 @@ package tomlread
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +37,16 @@ func New(file string, src []byte, limit int) (*Decoder, error) {
 		return nil, fmt.Errorf("%s:%s: %w", file, at, err)
 	}
 	return &Decoder{file: file, doc: doc}, nil
+}
+
+// ReadFile reads a file for New with the same limit: of a larger file, as much as it takes to say so.
+func ReadFile(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
 }
 
 // Errorf notes an error at a place.
