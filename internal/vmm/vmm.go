@@ -18,16 +18,21 @@ const MaxCmdline = 2047
 
 // Spec describes a machine.
 type Spec struct {
-	Arch      string    // of the guest: amd64 or arm64
-	Kernel    string    // file
-	Initramfs string    // file; "" for none
-	Disks     []Disk    // attached as virtio disks in this order
-	MemoryMB  int       // MiB
-	CPUs      int       // processors
-	Cmdline   string    // kernel parameters, besides those for the console and for ending that a driver adds
-	Ports     []int     // TCP ports of the guest that the host wants to reach
+	Arch      string // of the guest: amd64 or arm64
+	Kernel    string // file
+	Initramfs string // file; "" for none
+	Disks     []Disk // attached as virtio disks in this order
+	MemoryMB  int    // MiB
+	CPUs      int    // processors
+	Cmdline   string // kernel parameters, besides those for the console and for ending that a driver adds
+	Ports     []int  // TCP ports of the guest that the host wants to reach
+	// HostPorts are the ports of the host's loopback address for some of Ports; the others get free ones.
+	HostPorts map[int]int
 	Network   bool      // the guest reaches the network beyond the host; without it and without ports it has no network card
 	Console   io.Writer // gets what the guest prints on its serial line, the kernel's console, as it comes; nil drops it
+	// Input is what the guest reads on its serial line; nil is nothing. It is read from when the machine has shown life, up to
+	// its end or the machine's, when a read that waits is left behind.
+	Input io.Reader
 	// Progress gets what the guest writes to /dev/hvc0, as it comes; nil is a machine without that device. It is a terminal
 	// to the guest, which puts a carriage return before each line feed unless the guest clears OPOST.
 	Progress io.Writer
@@ -59,6 +64,11 @@ type Machine interface {
 	Addr(port int) string
 	// Command is the command line of the monitor, to repeat the run by hand.
 	Command() []string
+}
+
+// TellsFailure tells whether a line of a guest's console says that it failed, by Fledge's init or by the kernel.
+func TellsFailure(line string) bool {
+	return strings.Contains(line, "fledge-init: error: ") || strings.Contains(line, "Kernel panic - ")
 }
 
 // CommandLine is the kernel's, with what a driver needs before the caller's parameters, so that the caller's win.

@@ -207,6 +207,7 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		{"no kernel", func(s *stage) { s.spec.Kernel = "" }, "no kernel: a machine needs one"},
+		{"input", func(s *stage) { s.spec.Input = strings.NewReader("x") }, "no input on its serial line"},
 		{"network", func(s *stage) { s.spec.Network = true }, "use the driver qemu for machines with a network"},
 		{"ports", func(s *stage) { s.spec.Ports = []int{80} }, "a tap device, which root has to make"},
 		{"CPUs", func(s *stage) { s.spec.CPUs = 256 }, "256 CPUs: Cloud Hypervisor takes up to 255"},

@@ -92,11 +92,16 @@ func config(spec vmm.Spec, serial, progress string) (vmConfig, error) {
 var ErrNetwork = errors.New("Cloud Hypervisor gives a guest a network only through a tap device, which root has to make: " +
 	"use the driver qemu for machines with a network or with ports")
 
+// ErrInput is the error for guests that are to read from their serial line.
+var ErrInput = errors.New("Fledge gives a guest of Cloud Hypervisor no input on its serial line: use the driver qemu")
+
 // check finds what Cloud Hypervisor lacks.
 func check(spec vmm.Spec) error {
 	switch {
 	case spec.Network || len(spec.Ports) > 0:
 		return ErrNetwork
+	case spec.Input != nil:
+		return ErrInput
 	case spec.CPUs > maxCPUs:
 		return fmt.Errorf("%d CPUs: Cloud Hypervisor takes up to %d", spec.CPUs, maxCPUs)
 	}

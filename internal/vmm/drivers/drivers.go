@@ -22,6 +22,7 @@ type Options struct {
 	Driver          string            // one of the names; "" is Auto
 	Arch            string            // of the guests: amd64 or arm64
 	Network         bool              // the guests get a network or ports, which only QEMU gives without root
+	Input           bool              // the guests read from their serial line, which only QEMU has
 	CloudHypervisor string            // program; "" is the one on PATH
 	QEMU            string            // program; "" is the one on PATH
 	Note            func(line string) // told why the usual is not used: Cloud Hypervisor that is named, KVM; may be nil
@@ -65,6 +66,9 @@ func (o Options) cloudHypervisor() (vmm.Driver, error) {
 	}
 	if o.Network {
 		return nil, cloudhypervisor.ErrNetwork
+	}
+	if o.Input {
+		return nil, cloudhypervisor.ErrInput
 	}
 	noKVM := o.noKVM
 	if noKVM == nil {

@@ -35,6 +35,8 @@ func TestSelect(t *testing.T) {
 		{"auto, named wrongly", both, Options{CloudHypervisor: "/none"}, "", "set CLOUDHYPERVISOR to the path", ""},
 		{"auto with nothing", none, Options{}, "", "no qemu-system-x86_64 on PATH: install QEMU or set FLEDGE_QEMU", ""},
 		{"auto, named, with network", both, Options{CloudHypervisor: mine, Network: true}, "", QEMU, "a tap device"},
+		{"auto with input", both, Options{Input: true}, "", QEMU, ""},
+		{"input", both, Options{Driver: CloudHypervisor, Input: true}, "", "no input on its serial line: use the driver qemu", ""},
 		{"QEMU", both, Options{Driver: QEMU}, "", QEMU, ""},
 		{"no QEMU", none, Options{Driver: QEMU}, "", "no qemu-system-x86_64 on PATH", ""},
 		{"Cloud Hypervisor", both, Options{Driver: CloudHypervisor}, "", CloudHypervisor, ""},

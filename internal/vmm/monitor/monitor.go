@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -19,15 +20,18 @@ type Process struct {
 	said   tail
 }
 
-// Start starts a program, which messages call name, in a process group that ends with ctx. Its standard output goes to
-// the stream stdout, or with its standard error when that is nil, and the extra streams are its descriptors from ExtraFD.
-// The streams are the process's from now on, also after an error.
-func Start(ctx context.Context, name string, command []string, stdout *Stream, extra ...*Stream) (*Process, error) {
+// Start starts a program, which messages call name, in a process group that ends with ctx. Its standard input is stdin, nil
+// for none. Its standard output goes to the stream stdout, or with its standard error when that is nil, and the extra
+// streams are its descriptors from ExtraFD. The files are the process's from now on, also after an error.
+func Start(ctx context.Context, name string, command []string, stdin *os.File, stdout *Stream, extra ...*Stream) (*Process, error) {
 	p := &Process{name: name, done: make(chan struct{})}
 	ctx, p.cancel = context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &p.said, &p.said, lingering
 	setProcessAttributes(cmd)
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
 	streams := extra
 	for _, s := range extra {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, s.w)
@@ -41,6 +45,9 @@ func Start(ctx context.Context, name string, command []string, stdout *Stream, e
 		// The parent of a process is the thread that started it: were it to end, the kernel would end the process, too.
 		runtime.LockOSThread()
 		err := cmd.Start()
+		if stdin != nil {
+			stdin.Close()
+		}
 		for _, s := range streams {
 			s.w.Close() // the program has its own: the stream ends with it
 		}

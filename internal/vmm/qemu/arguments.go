@@ -85,13 +85,13 @@ func parameters(spec vmm.Spec, accel string) []string {
 // escape protects a file name in one of QEMU's comma-separated options.
 func escape(file string) string { return strings.ReplaceAll(file, ",", ",,") }
 
-// freePorts finds a free loopback port for each of the guest's ports.
-func freePorts(guest []int) (map[int]int, error) {
+// hostPorts finds a loopback port for each of the guest's ports: the one that is wanted, or any that is free.
+func hostPorts(guest []int, wanted map[int]int) (map[int]int, error) {
 	ports := map[int]int{}
 	for _, g := range guest {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(wanted[g])))
 		if err != nil {
-			return nil, fmt.Errorf("no free port for the guest's port %d: %w", g, err)
+			return nil, fmt.Errorf("no port of this machine for the guest's port %d: %w", g, err)
 		}
 		defer l.Close() // only at the end: all ports must differ
 		ports[g] = l.Addr().(*net.TCPAddr).Port

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -18,7 +19,8 @@ type machine struct {
 	*monitor.Process
 	command []string
 	ports   map[int]int
-	silent  bool // nothing was printed while startMachine waited
+	input   *os.File // what the guest reads is written here; nil without
+	silent  bool     // nothing was printed while startMachine waited
 }
 
 // startMachine starts QEMU and returns when it has shown life, has been silent for long or has ended, which is an error
@@ -40,9 +42,20 @@ func startMachine(ctx context.Context, command []string, ports map[int]int, spec
 		extra = append(extra, progress)
 	}
 	m := &machine{command: command, ports: ports}
-	if m.Process, err = monitor.Start(ctx, "QEMU", command, console, extra...); err != nil {
+	var stdin *os.File
+	if spec.Input != nil {
+		if stdin, m.input, err = os.Pipe(); err != nil {
+			return nil, fmt.Errorf("start QEMU: %w", err)
+		}
+	}
+	if m.Process, err = monitor.Start(ctx, "QEMU", command, stdin, console, extra...); err != nil {
+		m.closeInput()
 		return nil, err
 	}
+	go func() {
+		<-m.Done()
+		m.closeInput() // a guest that does not read leaves feed waiting
+	}()
 	select {
 	case <-spoke:
 	case <-m.Done():
@@ -59,6 +72,18 @@ func startMachine(ctx context.Context, command []string, ports map[int]int, spec
 		m.silent = true
 	}
 	return m, nil
+}
+
+func (m *machine) closeInput() {
+	if m.input != nil {
+		m.input.Close()
+	}
+}
+
+// feed passes on what the guest is to read.
+func (m *machine) feed(from io.Reader) {
+	io.Copy(m.input, from)
+	m.closeInput()
 }
 
 func (m *machine) Addr(port int) string {

@@ -70,12 +70,12 @@ func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
 	case TCG:
 	case KVM:
 		m, err := d.launch(ctx, spec, KVM)
-		return result(m, err)
+		return result(m, spec, err)
 	case Auto, "":
 		if why = host.NoKVM(spec.Arch); why == "" {
 			m, err := d.launch(ctx, spec, KVM)
 			if err == nil && !m.silent {
-				return m, nil
+				return result(m, spec, nil)
 			}
 			why = fmt.Sprintf("the kernel printed nothing in %v", silence)
 			if err != nil {
@@ -92,13 +92,17 @@ func (d Driver) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
 		return nil, fmt.Errorf("accelerator %q: it is auto, kvm or tcg", d.Accel)
 	}
 	m, err := d.launch(ctx, spec, TCG)
-	return result(m, err)
+	return result(m, spec, err)
 }
 
-// result keeps a nil *machine from becoming a vmm.Machine that is not nil.
-func result(m *machine, err error) (vmm.Machine, error) {
+// result gives the machine that is kept its input; another attempt's would be lost. It keeps a nil *machine from becoming a
+// vmm.Machine that is not nil.
+func result(m *machine, spec vmm.Spec, err error) (vmm.Machine, error) {
 	if err != nil {
 		return nil, err
+	}
+	if spec.Input != nil {
+		go m.feed(spec.Input)
 	}
 	return m, nil
 }
@@ -116,7 +120,7 @@ const portAttempts = 3
 // launch starts QEMU and waits for a sign of life.
 func (d Driver) launch(ctx context.Context, spec vmm.Spec, accel string) (*machine, error) {
 	for attempt := 1; ; attempt++ {
-		ports, err := freePorts(spec.Ports)
+		ports, err := hostPorts(spec.Ports, spec.HostPorts)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -223,6 +224,63 @@ func TestProgress(t *testing.T) {
 	spec.Progress = progress
 	if m, err := d.Start(t.Context(), spec); err != nil || m.Wait() != nil {
 		t.Errorf("a machine that speaks by its progress alone: %v, %v", m, err)
+	}
+}
+
+func TestInput(t *testing.T) {
+	d, spec, console := fake(t, "echo ready; cat; echo end")
+	spec.Input = strings.NewReader("one\ntwo\n")
+	m, err := d.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil || console.String() != "ready\none\ntwo\nend\n" {
+		t.Errorf("%v, console %q", err, console.String())
+	}
+	// A guest that reads nothing, and input that never comes, do not keep a machine from ending.
+	r, w := io.Pipe()
+	defer w.Close()
+	for _, input := range []io.Reader{r, io.LimitReader(zeros{}, 1<<20)} {
+		d, spec, console = fake(t, "echo ready; sleep 0.1")
+		spec.Input = input
+		m, err := d.Start(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Wait(); err != nil || console.String() != "ready\n" {
+			t.Errorf("%v, console %q", err, console.String())
+		}
+	}
+	// The attempt with KVM takes no input from the one that counts.
+	d, spec, console = fake(t, `case "$*" in *accel=kvm*) cat; exit 1;; esac; echo ready; cat`)
+	d.Accel, spec.Input = Auto, strings.NewReader("once\n")
+	defer func(d time.Duration) { silence = d }(silence)
+	silence = 200 * time.Millisecond
+	if m, err = d.Start(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Wait(); err != nil || console.String() != "ready\nonce\n" {
+		t.Errorf("%v, console %q", err, console.String())
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestHostPorts(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := l.Addr().(*net.TCPAddr).Port
+	if _, err := hostPorts([]int{80}, map[int]int{80: taken}); err == nil || !strings.Contains(err.Error(), "for the guest's port 80: ") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	l.Close()
+	ports, err := hostPorts([]int{80, 81}, map[int]int{80: taken})
+	if err != nil || ports[80] != taken || ports[81] == 0 || ports[81] == taken {
+		t.Errorf("%v, %v; want %d for 80", ports, err, taken)
 	}
 }
 
