@@ -41,7 +41,12 @@ func ExitCode(err error) int {
 // WriteFile makes the file at path with what write puts out. The file appears under its name only when write and
 // everything after it went well; otherwise nothing is left behind. The temporary file lies beside the target, so that
 // the rename is atomic, and is seekable.
-func WriteFile(path string, write func(f *os.File) error) (err error) {
+func WriteFile(path string, write func(f *os.File) error) error {
+	return WriteFileMode(path, 0o644, write)
+}
+
+// WriteFileMode is WriteFile with other permissions than those of an ordinary file.
+func WriteFileMode(path string, mode os.FileMode, write func(f *os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -55,7 +60,7 @@ func WriteFile(path string, write func(f *os.File) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	if err := f.Chmod(0o644); err != nil {
+	if err := f.Chmod(mode); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
