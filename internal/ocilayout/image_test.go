@@ -109,6 +109,7 @@ func TestPlatformSelection(t *testing.T) {
 		{"attestation ignored", []object{nested}, "", x86},
 		{"signature ignored", []object{signature, x86Image}, "", x86},
 		{"other kinds ignored", []object{other, x86Image}, "", x86},
+		{"an image with the type of its config", []object{with(x86Image, "artifactType", typeOCIConfig)}, "linux/amd64", x86},
 		{"two tags", []object{x86Image, x86Image}, "", x86},
 		{"platform unknown", []object{plain("", x86)}, "linux/amd64", x86},
 		{"unknown is second choice", []object{plain("", arm), x86Image}, "linux/amd64", x86},

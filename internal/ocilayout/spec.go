@@ -89,7 +89,11 @@ func typeError(got string, accepted []string) error {
 
 // image tells whether d can be an image: attestations (BuildKit) and other artifacts ride along in the same index.
 func (d descriptor) image() bool {
-	if d.ArtifactType != "" || d.Annotations["vnd.docker.reference.type"] != "" {
+	// go-containerregistry gives images a type, too: that of their config.
+	if d.ArtifactType != "" && !slices.Contains(configTypes, d.ArtifactType) {
+		return false
+	}
+	if d.Annotations["vnd.docker.reference.type"] != "" {
 		return false
 	}
 	return d.Platform == nil || d.Platform.OS != "unknown" || d.Platform.Architecture != "unknown"

@@ -1,0 +1,272 @@
+package pull
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// misbehavingProxy stands before a real registry and does to its blobs what networks do.
+type misbehavingProxy struct {
+	addr string
+
+	mu       sync.Mutex
+	cutAfter int64 // bytes of a blob's answer; 0: all
+	cuts     int   // how many answers are cut
+	stall    bool  // stop sending in the place of a cut
+	noRanges bool
+	requests []*http.Request
+}
+
+func startMisbehavingProxy(t *testing.T, r *registry) *misbehavingProxy {
+	t.Helper()
+	m := &misbehavingProxy{}
+	ended := make(chan struct{})
+	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.addr})
+	forward.ErrorLog = log.New(io.Discard, "", 0) // of clients that went away
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		m.mu.Lock()
+		m.requests = append(m.requests, req.Clone(context.Background()))
+		cutAfter, stall := m.cutAfter, m.stall
+		if !strings.Contains(req.URL.Path, "/blobs/") || m.cuts == 0 {
+			cutAfter = 0
+		} else {
+			m.cuts--
+		}
+		if m.noRanges {
+			req.Header.Del("Range")
+		}
+		m.mu.Unlock()
+		if cutAfter == 0 {
+			forward.ServeHTTP(w, req)
+			return
+		}
+		forward.ServeHTTP(&cutWriter{ResponseWriter: w, left: cutAfter}, req)
+		w.(http.Flusher).Flush()
+		if stall {
+			select {
+			case <-req.Context().Done():
+			case <-ended:
+			}
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(func() {
+		close(ended)
+		server.CloseClientConnections()
+		server.Close()
+	})
+	m.addr = server.Listener.Addr().String()
+	return m
+}
+
+// cutWriter swallows what comes after some bytes.
+type cutWriter struct {
+	http.ResponseWriter
+	left int64
+}
+
+func (c *cutWriter) Write(p []byte) (int, error) {
+	n := min(int64(len(p)), c.left)
+	c.left -= n
+	_, err := c.ResponseWriter.Write(p[:n])
+	return len(p), err
+}
+
+// seen are all requests.
+func (m *misbehavingProxy) seen() []*http.Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests
+}
+
+// ranges are the Range headers of the requests for a blob.
+func (m *misbehavingProxy) ranges(digest string) (all []string) {
+	for _, r := range m.seen() {
+		if strings.HasSuffix(r.URL.Path, "/blobs/"+digest) {
+			all = append(all, r.Header.Get("Range"))
+		}
+	}
+	return all
+}
+
+// set changes how the proxy misbehaves, and forgets the requests.
+func (m *misbehavingProxy) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests = nil
+	change()
+}
+
+// oneLayer is an image with a layer, and the layer's blob.
+func oneLayer(t *testing.T, size int64) (im v1.Image, digest string, blob []byte) {
+	t.Helper()
+	im = randomImage(t, "amd64", size, 1)
+	layers, err := im.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := layers[0].Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	return im, digestOf(b.Bytes()), b.Bytes()
+}
+
+func TestResume(t *testing.T) {
+	isolate(t)
+	r := startRegistry(t, false)
+	image, digest, blob := oneLayer(t, 5_000_000)
+	r.push(t, "app:1", image)
+	proxy := startMisbehavingProxy(t, r)
+	ref := proxy.addr + "/app:1"
+
+	t.Run("a cut connection", func(t *testing.T) {
+		c, notes := newClient(t)
+		proxy.set(func() { proxy.cutAfter, proxy.cuts = 300_000, 3 }) // the config is one of them, at most
+		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+		ranges := proxy.ranges(digest)
+		if len(ranges) < 3 || ranges[0] != "" || ranges[1] == "" || ranges[2] == "" {
+			t.Errorf("ranges %q", ranges)
+		}
+		if !strings.Contains(notes.String(), "cut off after") {
+			t.Errorf("notes: %s", notes)
+		}
+	})
+
+	t.Run("more cuts than attempts", func(t *testing.T) {
+		c, _ := newClient(t)
+		c.Pauses = []time.Duration{time.Millisecond}
+		proxy.set(func() { proxy.cutAfter, proxy.cuts = 1_200_000, 5 }) // but each brings a good deal
+		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+	})
+
+	t.Run("no progress", func(t *testing.T) {
+		c, _ := newClient(t)
+		proxy.set(func() { proxy.cutAfter, proxy.cuts = 1000, 50 })
+		mustFail(t, c, ref, "", amd64, "cut off after", "what has come is kept")
+	})
+
+	t.Run("another run", func(t *testing.T) {
+		c, _ := newClient(t)
+		c.Pauses = []time.Duration{}
+		proxy.set(func() { proxy.cutAfter, proxy.cuts = 900_000, 2 })
+		mustFail(t, c, ref, "", amd64, "no layer", "cut off after")
+		partial := filepath.Join(c.partials(), strings.TrimPrefix(digest, "sha256:"))
+		info, err := os.Stat(partial)
+		if err != nil || info.Size() == 0 {
+			t.Fatalf("partial file: %v, %v", info, err)
+		}
+		resumed := false
+		c.Progress = func(p Progress) { resumed = resumed || (p.Resumed && p.Digest == digest) }
+		proxy.set(func() { proxy.cuts = 0 })
+		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+		if ranges := proxy.ranges(digest); len(ranges) != 1 || ranges[0] == "" || !resumed {
+			t.Errorf("ranges %q, resumed %v", ranges, resumed)
+		}
+		if _, err := os.Stat(partial); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the partial file is still there: %v", err)
+		}
+	})
+
+	t.Run("no ranges", func(t *testing.T) {
+		c, _ := newClient(t)
+		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.noRanges = 300_000, 2, true })
+		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+		proxy.set(func() { proxy.noRanges = false })
+	})
+
+	for name, left := range map[string][]byte{
+		"other bytes left": bytes.Repeat([]byte("x"), 1000),
+		"too much left":    append(bytes.Clone(blob), 'x'),
+		"all left":         blob,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := newClient(t)
+			proxy.set(func() { proxy.cuts = 0 })
+			write(t, filepath.Join(c.partials(), strings.TrimPrefix(digest, "sha256:")), string(left))
+			checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+			if n := len(proxy.ranges(digest)); name == "all left" && n != 0 {
+				t.Errorf("asked %d times for what was there", n)
+			}
+		})
+	}
+
+	t.Run("a server that stops sending", func(t *testing.T) {
+		c, notes := newClient(t)
+		c.Stall = 300 * time.Millisecond
+		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.stall = 300_000, 2, true })
+		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+		if !strings.Contains(notes.String(), "stopped sending") {
+			t.Errorf("notes: %s", notes)
+		}
+	})
+
+	t.Run("interrupted", func(t *testing.T) {
+		c, _ := newClient(t)
+		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.stall = 300_000, 2, true })
+		ctx, cancel := context.WithCancel(t.Context())
+		c.Progress = func(Progress) { cancel() }
+		if _, err := c.Pull(ctx, mustParse(t, ref), "", amd64); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestSizes: a manifest that lies about its layer's size makes nobody fetch more, or believe less.
+func TestSizes(t *testing.T) {
+	isolate(t)
+	r := startRegistry(t, false)
+	image, digest, blob := oneLayer(t, 100_000)
+	r.push(t, "app:1", image)
+	for name, size := range map[string]int{"larger": len(blob) + 1, "smaller": len(blob) - 1} {
+		raw, err := image.RawManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		layer, err := image.Layers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		real, err := layer[0].Size()
+		if err != nil || real != int64(len(blob)) {
+			t.Fatal(real, err)
+		}
+		lie := strings.Replace(string(raw), `"size":`+strconv.Itoa(len(blob)), `"size":`+strconv.Itoa(size), 1)
+		req, err := http.NewRequest("PUT", "http://"+r.addr+"/v2/app/manifests/"+name, strings.NewReader(lie))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			t.Fatal(resp.Status)
+		}
+		c, _ := newClient(t)
+		mustFail(t, c, r.addr+"/app:"+name, "", amd64, digest, "has "+strconv.Itoa(len(blob))+" bytes, and the manifest says "+strconv.Itoa(size))
+	}
+}
