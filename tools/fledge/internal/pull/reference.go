@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -42,7 +43,7 @@ func ParseReference(s, dir string) (Reference, error) {
 
 func parseReference(s, dir string) (Reference, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return Reference{}, fmt.Errorf("a reference has no control characters")
+		return Reference{}, errors.New("a reference has no control characters")
 	}
 	transport, rest, ok := strings.Cut(s, ":")
 	switch {
@@ -87,7 +88,7 @@ func parsePath(transport, rest, dir string) (Reference, error) {
 func parseDaemon(rest string) (Reference, error) {
 	if hex, ok := strings.CutPrefix(rest, "sha256:"); ok {
 		if !isHex(hex) {
-			return Reference{}, fmt.Errorf("an image's ID is sha256: and 64 lower case hexadecimal digits; " +
+			return Reference{}, errors.New("an image's ID is sha256: and 64 lower case hexadecimal digits; " +
 				"docker images --no-trunc shows it")
 		}
 		return Reference{Transport: Daemon, text: rest}, nil
@@ -95,6 +96,9 @@ func parseDaemon(rest string) (Reference, error) {
 	named, err := parseNamed(rest)
 	if err != nil {
 		return Reference{}, err
+	}
+	if reference.FamiliarName(named) == "sha256" {
+		return Reference{}, errors.New("an image called sha256 looks like an ID; give its ID, or another name")
 	}
 	return Reference{Transport: Daemon, text: reference.FamiliarString(named), named: named}, nil
 }
@@ -115,7 +119,7 @@ func parseNamed(s string) (reference.Named, error) {
 		return nil, fmt.Errorf("%w; expected [HOST/]REPOSITORY[:TAG][@sha256:HEX], or another transport: %s", err, known)
 	}
 	if d, ok := named.(reference.Digested); ok && d.Digest().Algorithm() != digest.SHA256 {
-		return nil, fmt.Errorf("the part after @ must be sha256: and 64 lower case hexadecimal digits")
+		return nil, errors.New("the part after @ must be sha256: and 64 lower case hexadecimal digits")
 	}
 	return reference.TagNameOnly(named), nil
 }

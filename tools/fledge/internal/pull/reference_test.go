@@ -49,6 +49,7 @@ func TestParseReference(t *testing.T) {
 		{"oci:", "no path after oci:"},
 		{"oci-archive::v1", "no path after oci-archive:"},
 		{"docker-daemon:sha256:123", "an image's ID is sha256: and 64"},
+		{"docker-daemon:docker.io/library/sha256:1", "an image called sha256 looks like an ID"},
 		{"app@sha256:123", "expected [HOST/]REPOSITORY[:TAG]"},
 		{"app@sha512:" + strings.Repeat("0", 128), "the part after @ must be sha256:"},
 	} {
@@ -66,7 +67,7 @@ func TestParseReference(t *testing.T) {
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{
 		"nginx:alpine", "docker://[::1]:5000/a/b:1", "docker-daemon:app@sha256:" + strings.Repeat("0", 64),
-		"docker-daemon:sha256:" + strings.Repeat("0", 64), "oci:./a/:b:c", "oci-archive:/x.tar", "docker-archive:x:app:1",
+		"docker-daemon:sha256:" + strings.Repeat("0", 64), "oci:./a/:b:c", "oci-archive:/x.tar", "docker-archive:x:app:1", "docker-daemon:sha256",
 	} {
 		f.Add(s)
 	}
