@@ -43,6 +43,15 @@ func EncodeCmdline(m *Manifest) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(out.Bytes()), nil
 }
 
+// Parameter is the kernel parameter by which the runtime hands the manifest to the agent.
+func (m *Manifest) Parameter() (string, error) {
+	encoded, err := EncodeCmdline(m)
+	if err != nil {
+		return "", err
+	}
+	return CmdlineKey + "=" + encoded, nil
+}
+
 // DecodeCmdline decodes the value of CmdlineKey. Keys that it does not know are skipped: the runtime adds its own.
 func DecodeCmdline(value string) (*Manifest, error) {
 	packed, err := base64.RawURLEncoding.DecodeString(value)

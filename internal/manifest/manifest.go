@@ -6,6 +6,8 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
 )
 
 // Manifest is manifest.json, the runtime's description of an image (Volant image manifest, schema v1). Keys are written
@@ -114,4 +116,17 @@ func (m *Manifest) JSON() ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// ReadFile reads a manifest.json.
+func ReadFile(name string) (*Manifest, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &m, nil
 }

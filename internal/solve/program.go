@@ -19,6 +19,25 @@ type Program struct {
 	Args []string // those that come before the disks
 }
 
+// Daemon is a buildkitd that solves.
+type Daemon struct {
+	Addr                      string // unix:///SOCKET, tcp://HOST:PORT or docker-container://NAME
+	CA, Cert, Key, ServerName string // of TLS: files, and the name in the daemon's certificate; "" for none
+}
+
+// Program is the guest, a program of this machine, as what talks to the daemon.
+func (d Daemon) Program(guest string) *Program {
+	p := &Program{Path: guest, Args: []string{"-addr", d.Addr}}
+	for _, f := range [][2]string{
+		{"-tls-ca", d.CA}, {"-tls-cert", d.Cert}, {"-tls-key", d.Key}, {"-tls-server-name", d.ServerName},
+	} {
+		if f[1] != "" {
+			p.Args = append(p.Args, f[0], f[1])
+		}
+	}
+	return p
+}
+
 // programPatience is how long a program that was told to end may take.
 const programPatience = 10 * time.Second
 

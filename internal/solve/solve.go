@@ -29,6 +29,11 @@ type Machine struct {
 	Limit     time.Duration // how long it may run; 0 is no limit
 }
 
+// UsualMachine is the size of a machine for which nothing else is asked. It lacks driver, kernel and initramfs.
+func UsualMachine() Machine {
+	return Machine{MemoryMB: 2048, CPUs: 2, ScratchMB: 16 << 10, OutputMB: 16 << 10, Limit: time.Hour}
+}
+
 // Options is what to solve, where, and who is told.
 type Options struct {
 	Job     wire.Job // without Images, which Solve fills

@@ -2,9 +2,10 @@ package main
 
 import (
 	"io"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/fledge-build/fledge/internal/vmm"
 )
 
 const (
@@ -79,7 +80,7 @@ func (c *console) endLine() {
 	line := string(c.line)
 	c.line = c.line[:0]
 	c.look(line)
-	if strings.Contains(line, "fledge-init: error: ") || strings.Contains(line, "Kernel panic - ") {
+	if vmm.TellsFailure(line) {
 		c.cause = line
 	}
 	c.lines = append(c.lines, line)

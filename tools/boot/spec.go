@@ -174,30 +174,17 @@ func (s *spec) machine(console io.Writer) (vmm.Spec, error) {
 		m.Ports = []int{s.HTTP.Port}
 	}
 	if s.Manifest != "" {
-		param, err := manifestParameter(s.Manifest)
+		described, err := manifest.ReadFile(s.Manifest)
 		if err != nil {
 			return m, err
+		}
+		param, err := described.Parameter()
+		if err != nil {
+			return m, fmt.Errorf("%s: %w", s.Manifest, err)
 		}
 		m.Cmdline = strings.TrimSpace(m.Cmdline + " " + param)
 	}
 	return m, nil
-}
-
-// manifestParameter is the kernel parameter by which the runtime hands the manifest to the agent.
-func manifestParameter(file string) (string, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	var m manifest.Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
-	}
-	encoded, err := manifest.EncodeCmdline(&m)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
-	}
-	return manifest.CmdlineKey + "=" + encoded, nil
 }
 
 // driver runs the machine.

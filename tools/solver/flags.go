@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/mapping"
@@ -36,7 +35,7 @@ type flags struct {
 func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs := flag.NewFlagSet("solver", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	f := &flags{secrets: map[string]string{}, ssh: map[string]string{}}
+	f := &flags{secrets: map[string]string{}, ssh: map[string]string{}, machine: solve.UsualMachine()}
 	f.job.BuildArgs, f.job.Labels = map[string]string{}, map[string]string{}
 	fs.StringVar(&f.job.Dockerfile, "dockerfile", "Dockerfile", "the Dockerfile's `name` below /dockerfile")
 	fs.StringVar(&f.job.Target, "target", "", "`stage` to build; the last one by default")
@@ -51,11 +50,11 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	fs.StringVar(&f.machine.Kernel, "kernel", "", "kernel `file`, a bzImage or Image")
 	fs.StringVar(&f.vmlinux, "vmlinux", "", "ELF kernel `file`, which Cloud Hypervisor takes where it is given")
 	fs.StringVar(&f.machine.Initramfs, "initramfs", "", "initramfs `file`, of packer guest-initramfs")
-	fs.IntVar(&f.machine.MemoryMB, "memory-mb", 2048, "memory of the machine, in `MiB`")
-	fs.IntVar(&f.machine.CPUs, "cpus", 2, "`number` of its processors")
-	fs.IntVar(&f.machine.ScratchMB, "scratch-mb", 16<<10, "swap space of the machine, in `MiB`; a sparse file")
-	fs.IntVar(&f.machine.OutputMB, "output-mb", 16<<10, "how large the image may be, in `MiB`")
-	fs.DurationVar(&f.machine.Limit, "timeout", time.Hour, "how `long` the machine may run")
+	fs.IntVar(&f.machine.MemoryMB, "memory-mb", f.machine.MemoryMB, "memory of the machine, in `MiB`")
+	fs.IntVar(&f.machine.CPUs, "cpus", f.machine.CPUs, "`number` of its processors")
+	fs.IntVar(&f.machine.ScratchMB, "scratch-mb", f.machine.ScratchMB, "swap space of the machine, in `MiB`; a sparse file")
+	fs.IntVar(&f.machine.OutputMB, "output-mb", f.machine.OutputMB, "how large the image may be, in `MiB`")
+	fs.DurationVar(&f.machine.Limit, "timeout", f.machine.Limit, "how `long` the machine may run")
 	fs.StringVar(&f.vmm.Driver, "vmm", drivers.Auto, "what runs the machine: `cloud-hypervisor`, qemu or auto")
 	fs.StringVar(&f.vmm.CloudHypervisor, "cloud-hypervisor", "", "Cloud Hypervisor's `program`; by default the one on PATH")
 	fs.StringVar(&f.vmm.QEMU, "qemu", "", "QEMU's `program`; by default the one on PATH")
