@@ -2,6 +2,7 @@ package modulefile
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,30 +13,33 @@ import (
 
 // Set gives the file with an agent's tag as it is to be: the tag of that name is changed, or one is added, with the
 // use_extension and use_repo that it needs. Assets stay as they are. The result is src itself when nothing changes.
-func Set(name string, src []byte, agent Agent) ([]byte, error) {
+func Set(name string, src []byte, agent Agent) ([]byte, error) { return apply(name, src, agent) }
+
+// apply does that for a tag of any class.
+func apply(name string, src []byte, t tag) ([]byte, error) {
 	out := src
-	for _, step := range []func(*module, Agent) ([]byte, error){addExtension, setTag, addRepo} {
+	for _, step := range []func(*module, tag) ([]byte, error){addExtension, setTag, addRepo} {
 		m, err := parse(name, out)
 		if err != nil {
 			return nil, err
 		}
-		if out, err = step(m, agent); err != nil {
+		if out, err = step(m, t); err != nil {
 			return nil, err
 		}
 	}
 	// What is written has to be read as what was meant, whatever the file had around it.
-	agents, err := Agents(name, out)
+	m, err := parse(name, out)
 	if err != nil {
 		return nil, fmt.Errorf("editing it gives a file that cannot be read; edit it by hand: %w", err)
 	}
-	if !slices.ContainsFunc(agents, agent.same) {
-		return nil, fmt.Errorf("%s: cannot edit the tag %q; edit it by hand", name, agent.Name)
+	if _, same, err := t.find(m); err != nil || !same {
+		return nil, fmt.Errorf("%s: cannot edit the tag %q; edit it by hand", name, cmp.Or(t.repo(), t.class()))
 	}
 	return out, nil
 }
 
 // addExtension adds the use_extension of a file that has none.
-func addExtension(m *module, _ Agent) ([]byte, error) {
+func addExtension(m *module, _ tag) ([]byte, error) {
 	if len(m.proxies) > 0 {
 		return m.src, nil
 	}
@@ -73,26 +77,22 @@ func (m *module) assigns(name string) bool {
 	})
 }
 
-// setTag changes the agent's tag, or adds it below the extension's last.
-func setTag(m *module, agent Agent) ([]byte, error) {
-	call, err := m.named(agent.Name)
-	if err != nil {
-		return nil, err
+// setTag changes the tag, or adds it below the extension's last.
+func setTag(m *module, t tag) ([]byte, error) {
+	call, same, err := t.find(m)
+	if err != nil || same {
+		return m.src, err
 	}
 	if call != nil {
-		if now, err := m.agent(call); err != nil || now.same(agent) {
-			return m.src, err
-		}
-		agent.fill(call)
+		t.fill(call)
 		return m.replace(call)
 	}
 	proxy := m.proxies[0]
 	call = &build.CallExpr{
-		X:              &build.DotExpr{X: &build.Ident{Name: proxy}, Name: "agent"},
-		List:           []build.Expr{assign("name", &build.StringExpr{Value: agent.Name})},
+		X:              &build.DotExpr{X: &build.Ident{Name: proxy}, Name: t.class()},
 		ForceMultiLine: true,
 	}
-	agent.fill(call)
+	t.fill(call)
 	return m.insert(m.lastUse(proxy), m.print(call)), nil
 }
 
@@ -122,20 +122,20 @@ func (m *module) lineEnd(offset int) int {
 	return len(m.src)
 }
 
-// addRepo adds the agent's repository to the use_repo of its extension.
-func addRepo(m *module, agent Agent) ([]byte, error) {
-	call, err := m.named(agent.Name)
-	if err != nil || call == nil {
+// addRepo adds the tag's repository to the use_repo of its extension.
+func addRepo(m *module, t tag) ([]byte, error) {
+	call, _, err := t.find(m)
+	if err != nil || call == nil || t.repo() == "" {
 		return m.src, err
 	}
 	proxy, _ := m.proxyOf(call)
 	uses := bzlmod.UseRepos(m.File, bzlmod.AllProxies(m.File, proxy))
 	for _, use := range uses {
-		if slices.ContainsFunc(use.List[1:], func(x build.Expr) bool { return usedRepo(x) == agent.Name }) {
+		if slices.ContainsFunc(use.List[1:], func(x build.Expr) bool { return usedRepo(x) == t.repo() }) {
 			return m.src, nil
 		}
 	}
-	repo := &build.StringExpr{Value: agent.Name}
+	repo := &build.StringExpr{Value: t.repo()}
 	if len(uses) == 0 {
 		use := &build.CallExpr{X: &build.Ident{Name: "use_repo"}, List: []build.Expr{&build.Ident{Name: proxy}, repo}}
 		return m.insert(m.lastUse(proxy), m.print(use)), nil
@@ -144,7 +144,7 @@ func addRepo(m *module, agent Agent) ([]byte, error) {
 	use := uses[len(uses)-1]
 	i := 1
 	for i < len(use.List) {
-		if s, ok := use.List[i].(*build.StringExpr); !ok || s.Value > agent.Name {
+		if s, ok := use.List[i].(*build.StringExpr); !ok || s.Value > t.repo() {
 			break
 		}
 		i++
@@ -167,6 +167,9 @@ func usedRepo(x build.Expr) string {
 
 // fill sets the attributes of a tag.
 func (a Agent) fill(call *build.CallExpr) {
+	if len(call.List) == 0 {
+		setText(call, "name", a.Name)
+	}
 	setText(call, "version", a.Version)
 	setText(call, "url", a.URL)
 	setText(call, "repository", a.Repository)

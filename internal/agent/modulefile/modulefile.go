@@ -1,4 +1,5 @@
-// Package modulefile reads and edits the fledge.agent tags of a MODULE.bazel. What an edit does not concern stays as it
+// Package modulefile reads the fledge.agent tags of a MODULE.bazel, and edits those and the fledge.image and
+// fledge.busybox tags. What an edit does not concern stays as it
 // is, byte for byte; comments stay everywhere.
 package modulefile
 
@@ -36,7 +37,7 @@ func Agents(name string, src []byte) ([]Agent, error) {
 		return nil, err
 	}
 	var agents []Agent
-	for _, call := range m.tags() {
+	for _, call := range m.tags("agent") {
 		agent, err := m.agent(call)
 		if err != nil {
 			return nil, err
@@ -111,11 +112,11 @@ func (m *module) proxyOf(stmt build.Expr) (proxy, class string) {
 	return "", ""
 }
 
-// tags are the fledge.agent statements.
-func (m *module) tags() []*build.CallExpr {
+// tags are the statements of a class of tags.
+func (m *module) tags(class string) []*build.CallExpr {
 	var tags []*build.CallExpr
 	for _, stmt := range m.Stmt {
-		if _, class := m.proxyOf(stmt); class == "agent" {
+		if _, c := m.proxyOf(stmt); c == class {
 			tags = append(tags, stmt.(*build.CallExpr))
 		}
 	}
@@ -159,7 +160,7 @@ func (m *module) agent(call *build.CallExpr) (Agent, error) {
 // named finds a tag, nil when there is none.
 func (m *module) named(name string) (*build.CallExpr, error) {
 	var found *build.CallExpr
-	for _, call := range m.tags() {
+	for _, call := range m.tags("agent") {
 		agent, err := m.agent(call)
 		if err != nil {
 			return nil, err

@@ -137,7 +137,7 @@ func checkText(s string) error {
 
 func checkReference(s string) error {
 	transport, rest, _ := strings.Cut(s, ":")
-	if rest == "" || !slices.Contains([]string{"docker", "docker-daemon", "oci", "oci-archive"}, transport) {
+	if rest == "" || !slices.Contains([]string{"docker", "docker-daemon", "oci", "oci-archive", "docker-archive"}, transport) {
 		return errors.New("is not an image with its transport, such as docker://docker.io/library/nginx:alpine")
 	}
 	return checkText(s)
