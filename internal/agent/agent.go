@@ -1,7 +1,7 @@
 // Package agent finds, fetches and verifies the agent (Kestrel): the releases of a repository on GitHub, or on a server
 // with GitHub's API, and files at any URL.
 //
-// It keeps nothing but checksums: builds fetch the files themselves, by these.
+// It keeps nothing but checksums, unless a Client's Keep takes the files: builds with Bazel fetch them themselves.
 package agent
 
 import (
@@ -150,6 +150,9 @@ func (c *Client) PinURL(ctx context.Context, s Source) (*Pin, error) {
 // fetchProgram fetches a program of a size (-1: any) and gives its SHA-256.
 func (c *Client) fetchProgram(ctx context.Context, from string, size int64, arch string) (string, error) {
 	out := newProgram()
+	if c.Keep != nil {
+		out.keep = c.Keep(arch)
+	}
 	err := c.transfer(ctx, request{url: from, max: MaxProgram, size: size, progress: true}, out)
 	if err == nil {
 		err = out.check(arch)

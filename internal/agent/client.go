@@ -22,6 +22,7 @@ type Client struct {
 	Stall     time.Duration           // how long a server may send nothing
 	Note      func(message string)    // told what was found and what went wrong for now; may be nil
 	Progress  func(done, total int64) // told of a program's bytes; total -1 is unknown; may be nil
+	Keep      func(arch string) Sink  // gives what takes the program for an architecture, before its checks; may be nil
 }
 
 // Attempts and patience of a Client with good manners.

@@ -24,8 +24,8 @@ type request struct {
 	progress bool   // whether to tell the client's Progress
 }
 
-// sink takes a file, again from its start after a Reset.
-type sink interface {
+// Sink takes a file, again from its start after a Reset.
+type Sink interface {
 	io.Writer
 	Reset()
 }
@@ -39,7 +39,7 @@ func (c *Client) read(ctx context.Context, r request) ([]byte, error) {
 
 // transfer fetches a file into out. It tries again when a server fails, stalls or cuts off, and goes on where it was
 // when the server can do that.
-func (c *Client) transfer(ctx context.Context, r request, out sink) error {
+func (c *Client) transfer(ctx context.Context, r request, out Sink) error {
 	u, err := checkURL(r.url)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ type transfer struct {
 	*Client
 	request
 	http *http.Client
-	out  sink
+	out  Sink
 	done int64  // bytes that out has
 	etag string // of the file that they are of; "" when it cannot be gone on with
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
+	"os"
 	"strings"
 )
 
@@ -66,10 +68,11 @@ var machines = map[string]uint16{"amd64": 62, "arm64": 183}
 
 const elfHeader = 64 // bytes
 
-// program takes a program as it comes: it sums it and keeps its first bytes.
+// program takes a program as it comes: it sums it, keeps its first bytes and passes it on.
 type program struct {
 	hash hash.Hash
 	head []byte
+	keep Sink // may be nil
 }
 
 func newProgram() *program { return &program{hash: sha256.New()} }
@@ -78,16 +81,43 @@ func (p *program) Write(data []byte) (int, error) {
 	if missing := elfHeader - len(p.head); missing > 0 {
 		p.head = append(p.head, data[:min(missing, len(data))]...)
 	}
-	return p.hash.Write(data)
+	p.hash.Write(data)
+	if p.keep != nil {
+		return p.keep.Write(data)
+	}
+	return len(data), nil
 }
 
 // Reset forgets all that came.
 func (p *program) Reset() {
 	p.hash.Reset()
 	p.head = nil
+	if p.keep != nil {
+		p.keep.Reset()
+	}
 }
 
 func (p *program) sum() string { return hex.EncodeToString(p.hash.Sum(nil)) }
+
+// VerifyFile fails unless a file has a SHA-256, in lower case hexadecimal, and is a program for an architecture.
+func VerifyFile(path, sha256, arch string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p := newProgram()
+	if _, err := io.Copy(p, f); err != nil {
+		return err
+	}
+	if got := p.sum(); got != sha256 {
+		return fmt.Errorf("%s has sha256:%s, not sha256:%s", path, got, sha256)
+	}
+	if err := p.check(arch); err != nil {
+		return fmt.Errorf("%s %w", path, err)
+	}
+	return nil
+}
 
 // check refuses what could not run as the agent: pages that servers send in place of a file, binaries for another
 // machine.

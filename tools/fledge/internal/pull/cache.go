@@ -57,24 +57,34 @@ func (c *Client) kept(digest string) []byte {
 	return data
 }
 
+// digestOf is sha256:HEX of data.
 func digestOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// verifyFile fails unless a file has this size and digest.
+// verifyFile fails unless the file at path has a digest and a size.
 func verifyFile(path, digest string, size int64) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	hash := sha256.New()
-	n, err := io.Copy(hash, io.LimitReader(f, size+1))
-	if err == nil && (n != size || "sha256:"+hex.EncodeToString(hash.Sum(nil)) != digest) {
-		err = fmt.Errorf("%s is damaged", path)
+	info, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	return err
+	if info.Size() != size {
+		return fmt.Errorf("%s is damaged: it has %d bytes, and not %d", path, info.Size(), size)
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return err
+	}
+	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); got != digest {
+		return fmt.Errorf("%s is damaged: it has the digest %s", path, got)
+	}
+	return nil
 }
 
 // openPartial opens the unfinished file for a digest, for this process alone: another one that is at it is waited for.
