@@ -48,7 +48,7 @@ func TestFileMode(t *testing.T) {
 		{"srv/libz.so", false, 0o644},
 		{"usr/libexec/a", false, 0o644},
 	} {
-		if got := fileMode(c.dest, c.executable); got != c.want {
+		if got := FileMode(c.dest, c.executable); got != c.want {
 			t.Errorf("%s, executable %v: %04o, want %04o", c.dest, c.executable, got, c.want)
 		}
 	}

@@ -12,9 +12,9 @@ var (
 	libraryDirs = []string{"lib/", "lib64/", "usr/lib/", "usr/lib64/", "usr/local/lib/", "usr/local/lib64/"}
 )
 
-// fileMode is the mode of a file at a path relative to the root: 0755 when it is executable, lies below a folder of
+// FileMode is the mode of a file at a path relative to the root: 0755 when it is executable, lies below a folder of
 // programs, or is a shared object (.so, .so.1) below a folder of libraries; else 0644.
-func fileMode(dest string, executable bool) uint16 {
+func FileMode(dest string, executable bool) uint16 {
 	if executable || below(dest, programDirs) || below(dest, libraryDirs) && isSharedObject(path.Base(dest)) {
 		return 0o755
 	}

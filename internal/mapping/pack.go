@@ -34,21 +34,44 @@ type plan struct {
 // empty ones and those with a mode of their own become entries: others come into being with their files, and where the
 // image has them already they stay as they are.
 func (s *Spec) Pack(ctx context.Context, b layerpack.Adder) error {
-	p := plan{s, map[string]node{}}
-	for _, m := range s.Mappings {
-		if err := p.add(m, m.Src, m.Dest, nil); err != nil {
-			return err
-		}
-	}
-	if err := p.check(); err != nil {
+	files, err := s.Files()
+	if err != nil {
 		return err
 	}
-	for _, dest := range slices.Sorted(maps.Keys(p.nodes)) {
-		if err := p.pack(ctx, b, dest); err != nil {
-			return fmt.Errorf("%s: %w", p.nodes[dest].src, err)
+	for _, f := range files {
+		if err := f.pack(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", f.Source, err)
 		}
 	}
 	return nil
+}
+
+// File is a file or a folder that Pack packs.
+type File struct {
+	Path   string // as Mapping.Dest has it
+	Source string
+	Folder bool
+	Mode   uint16
+}
+
+// Files lists what Pack packs, in the order of the paths.
+func (s *Spec) Files() ([]File, error) {
+	p := plan{s, map[string]node{}}
+	for _, m := range s.Mappings {
+		if err := p.add(m, m.Src, m.Dest, nil); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, dest := range slices.Sorted(maps.Keys(p.nodes)) {
+		if n := p.nodes[dest]; !n.dir || n.leaf {
+			files = append(files, File{Path: dest, Source: n.src, Folder: n.dir, Mode: n.mode})
+		}
+	}
+	return files, nil
 }
 
 // add plans src, which is m.Src or lies in it. above are the folders on the way, so that a symlink to one of them does
@@ -73,7 +96,7 @@ func (p *plan) add(m Mapping, src, dest string, above []os.FileInfo) error {
 	if m.Executable != nil {
 		executable = *m.Executable
 	}
-	p.nodes[dest] = node{src: src, mode: fileMode(dest, executable)}
+	p.nodes[dest] = node{src: src, mode: FileMode(dest, executable)}
 	return nil
 }
 
@@ -122,26 +145,22 @@ func (p *plan) check() error {
 	return nil
 }
 
-func (p *plan) pack(ctx context.Context, b layerpack.Adder, dest string) error {
-	n := p.nodes[dest]
-	e := fstree.Entry{Path: dest, Type: fstree.Regular, Mode: n.mode}
-	if n.dir {
-		if !n.leaf {
-			return nil
-		}
+func (f File) pack(ctx context.Context, b layerpack.Adder) error {
+	e := fstree.Entry{Path: f.Path, Type: fstree.Regular, Mode: f.Mode}
+	if f.Folder {
 		e.Type = fstree.Directory
 		return b.Add(e, nil, 0)
 	}
-	f, err := os.Open(n.src)
+	from, err := os.Open(f.Source)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer from.Close()
+	info, err := from.Stat()
 	if err != nil {
 		return err
 	}
-	in := reader{ctx, f}
+	in := reader{ctx, from}
 	if err := b.Add(e, in, info.Size()); err != nil {
 		return err
 	}
