@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/manifest"
+	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/tools/fledge/internal/build"
+	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
+	"github.com/fledge-build/fledge/tools/fledge/internal/naming"
+	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
+)
+
+// buildFlags are the flags of fledge build.
+type buildFlags struct {
+	config, manifest, output string
+	arch                     string
+	locked                   bool
+	lint, compat             string
+	direct                   directFlags
+	solve                    solveFlags
+	common                   commonFlags
+	show                     showFlags
+}
+
+func newBuildCommand() *cobra.Command {
+	f := &buildFlags{}
+	cmd := &cobra.Command{
+		Use:   "build [DOCKERFILE]",
+		Short: "Builds an image from a fledge.toml, or straight from a Dockerfile",
+		Long: `Builds the image that a fledge.toml describes, or that of a Dockerfile with Fledge's defaults: a squashfs root file system
+with the initramfs that boots it, or an initramfs that is the whole system, and its manifest.json.
+
+It needs no root. What tags and "latest" mean is pinned in fledge.lock by the first build; fledge update renews it. What
+did not change since an earlier build is neither fetched nor packed again.`,
+		Example: `  fledge build
+  fledge build --config fledge.toml --manifest manifest.toml --output dist/web
+  fledge build --locked --json
+  fledge build ./Dockerfile --build-arg VERSION=1.2.3 --network
+  fledge build ./Dockerfile --output-initramfs --output app`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.config, "config", "c", "fledge.toml", "the recipe, a `file`")
+	flags.StringVarP(&f.manifest, "manifest", "m", "", "how the image runs, a `file`; by default manifest.toml beside the recipe, if there is one")
+	flags.StringVarP(&f.output, "output", "o", "", "`name` of the outputs: NAME.img or NAME.cpio.gz, and NAME.manifest.json; may have a folder")
+	flags.StringVar(&f.arch, "arch", runtime.GOARCH, "`architecture` of the machine that boots it: amd64 or arm64")
+	flags.BoolVar(&f.locked, "locked", false, "what is not in fledge.lock, or is another now, is an error")
+	flags.StringVar(&f.lint, "lint", "error", "what a program of an initramfs is that cannot run there: an `error` or a warning")
+	flags.StringVar(&f.compat, "compat", "", "`form` of manifest.json for an older runtime: volant-0.7")
+	f.direct.register(flags)
+	f.solve.register(flags)
+	f.common.register(flags)
+	f.show.register(flags)
+	markFiles(cmd, "config", "toml")
+	markFiles(cmd, "manifest", "toml")
+	return cmd
+}
+
+func (f *buildFlags) run(cmd *cobra.Command, args []string) (err error) {
+	if err := f.check(cmd, args); err != nil {
+		return err
+	}
+	u, err := f.show.ui(cmd)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	defer func() {
+		if err != nil {
+			u.Error(err)
+		}
+	}()
+	o, err := f.options(args, u)
+	if err != nil {
+		return err
+	}
+	defer o.Payload.Close()
+	r, err := build.Run(cmd.Context(), o)
+	if cmd.Context().Err() != nil {
+		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(cmd.Context()))
+	}
+	if err != nil {
+		return err
+	}
+	report(u, r)
+	return nil
+}
+
+// check finds flags that contradict each other.
+func (f *buildFlags) check(cmd *cobra.Command, args []string) error {
+	switch {
+	case f.arch != "amd64" && f.arch != "arm64":
+		return cli.Usagef("--arch %s: it is amd64 or arm64", f.arch)
+	case f.lint != "error" && f.lint != "warning":
+		return cli.Usagef("--lint %s: it is error or warning", f.lint)
+	case f.compat != "" && f.compat != manifest.CompatVolant07:
+		return cli.Usagef("--compat %s: it is %s", f.compat, manifest.CompatVolant07)
+	case len(args) == 1 && cmd.Flags().Changed("config"):
+		return cli.Usagef("--config %s and %s: a build is of a recipe or of a Dockerfile", f.config, args[0])
+	}
+	if len(args) == 0 {
+		return f.direct.refuse(cmd.Flags())
+	}
+	return nil
+}
+
+// options says what to build.
+func (f *buildFlags) options(args []string, u *ui.UI) (o build.Options, err error) {
+	o = build.Options{
+		Arch: f.arch, Locked: f.locked, LintWarns: f.lint == "warning", Compat: f.compat, UI: u,
+	}
+	folder := ""
+	if len(args) == 1 {
+		if o.Recipe, err = f.direct.recipe(args[0]); err != nil {
+			return o, err
+		}
+		folder = o.Recipe.Source.Context
+		o.LockFile = filepath.Join(filepath.Dir(args[0]), lockfile.Name)
+	} else {
+		if o.Recipe, err = readRecipe(f.config); err != nil {
+			return o, err
+		}
+		folder = o.Recipe.Dir
+		o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
+		if f.manifest == "" {
+			f.manifest = existing(filepath.Join(o.Recipe.Dir, "manifest.toml"))
+		}
+	}
+	if err := f.name(&o, folder); err != nil {
+		return o, err
+	}
+	if o.Solve, err = f.solve.options(); err != nil {
+		return o, err
+	}
+	if f.solve.used() && o.Recipe.Source.Dockerfile == "" {
+		return o, cli.Usagef("%s has no Dockerfile, and the flags about its solve are for nothing", o.Recipe.File)
+	}
+	o.Machine = f.solve.machine(u)
+	return o, f.common.fill(&o, u)
+}
+
+// existing is a file if it is there, else "".
+func existing(file string) string {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return file
+}
+
+// readRecipe reads a fledge.toml.
+func readRecipe(file string) (*recipe.Recipe, error) {
+	src, err := readSmall(file, recipe.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; --config names another recipe, and fledge build DOCKERFILE needs none", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return recipe.Parse(file, src)
+}
+
+// name names the outputs, and reads manifest.toml or makes one.
+func (f *buildFlags) name(o *build.Options, folder string) (err error) {
+	o.ManifestFile = f.manifest
+	manifestName := ""
+	if f.manifest != "" {
+		if o.Manifest, err = readSmall(f.manifest, manifest.MaxTOML); err != nil {
+			return err
+		}
+		manifestName = manifest.Name(o.Manifest)
+	}
+	names := naming.Of(manifestName, folder)
+	if image := o.Recipe.Source.Image; image != "" && o.Recipe.Strategy == recipe.OCIRootfs {
+		names = naming.OfImage(image)
+	}
+	if f.output != "" {
+		o.Dir = filepath.Dir(f.output)
+		base := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(f.output), ".img"), ".cpio.gz")
+		if base == "." || base == ".." || base == string(filepath.Separator) || strings.HasSuffix(f.output, "/") {
+			return cli.Usagef("--output %s: give a name, with a folder if you like", f.output)
+		}
+		names = naming.Names{Image: base, Manifest: base}
+	} else {
+		o.Dir = "."
+	}
+	o.Name, o.ManifestName = names.Image, names.Manifest
+	if f.manifest == "" {
+		// The image's own config says the rest.
+		o.ManifestFile = "manifest.toml (there is none, and the image's config does not say it all: write one, see docs/manifest.md)"
+		o.Manifest = fmt.Appendf(nil, "name = %q\nversion = \"1.0.0\"\n", naming.OfFolder(names.Manifest))
+	}
+	return nil
+}
+
+// report says what was made; the image is the last line.
+func report(u *ui.UI, r *build.Result) {
+	var lines []string
+	for i := len(r.Artifacts) - 1; i >= 0; i-- {
+		a := r.Artifacts[i]
+		lines = append(lines, fmt.Sprintf("%s: %s, %s", a.Path, ui.Size(a.Size), a.Digest))
+	}
+	lines[len(lines)-1] += fmt.Sprintf(", in %.1f s", u.Seconds())
+	u.Result(lines, struct {
+		Event string `json:"event"`
+		*build.Result
+		Seconds float64 `json:"seconds"`
+	}{"result", r, u.Seconds()})
+}

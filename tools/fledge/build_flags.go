@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fledge-build/fledge/internal/agent"
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/internal/solve"
+	"github.com/fledge-build/fledge/internal/vmm/drivers"
+	"github.com/fledge-build/fledge/tools/fledge/internal/build"
+	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
+	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
+)
+
+// directFlags say what a fledge.toml would say of the build of a Dockerfile.
+type directFlags struct {
+	context, target string
+	buildArgs       []string
+	agent, busybox  string
+	modules         string
+	initramfs       bool
+}
+
+var directNames = []string{"context", "target", "build-arg", "agent", "busybox", "modules", "output-initramfs"}
+
+func (d *directFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&d.context, "context", "", "of a Dockerfile: `folder` of the build context; by default the Dockerfile's")
+	flags.StringVar(&d.target, "target", "", "of a Dockerfile: `stage` to build; by default the last one")
+	flags.StringArrayVar(&d.buildArgs, "build-arg", nil, "of a Dockerfile: `KEY=VALUE` of an ARG; may be repeated")
+	flags.StringVar(&d.agent, "agent", "latest", "of a Dockerfile: the agent, a `release` (v0.7.3, latest), a URL or a file (./kestrel)")
+	flags.StringVar(&d.busybox, "busybox", "", "of a Dockerfile: with --output-initramfs, the `URL` of another busybox than Fledge's own")
+	flags.StringVar(&d.modules, "modules", "", "of a Dockerfile: lib/modules/RELEASE, a `folder` or a tar, of the kernel that will boot the image, to bundle what it needs")
+	flags.BoolVar(&d.initramfs, "output-initramfs", false, "of a Dockerfile: make an initramfs that is the whole system")
+}
+
+// refuse finds flags that a recipe has keys for.
+func (d *directFlags) refuse(flags *pflag.FlagSet) error {
+	for _, name := range directNames {
+		if flags.Changed(name) {
+			return cli.Usagef("--%s is for fledge build DOCKERFILE; with a recipe, its keys say it", name)
+		}
+	}
+	return nil
+}
+
+// recipe is that of a Dockerfile with Fledge's defaults.
+func (d *directFlags) recipe(dockerfile string) (*recipe.Recipe, error) {
+	context := d.context
+	if context == "" {
+		context = filepath.Dir(dockerfile)
+	}
+	r := &recipe.Recipe{
+		File: dockerfile, Dir: ".", Strategy: recipe.OCIRootfs,
+		Source:     recipe.Source{Dockerfile: dockerfile, Context: context, Target: d.target, BusyboxURL: d.busybox},
+		Kernel:     recipe.Kernel{Modules: d.modules},
+		Filesystem: recipe.DefaultFilesystem(),
+		Agent:      d.agentSource(),
+	}
+	switch {
+	case d.initramfs:
+		r.Strategy, r.Filesystem = recipe.Initramfs, recipe.Filesystem{}
+	case d.busybox != "":
+		return nil, cli.Usagef("--busybox is for --output-initramfs")
+	}
+	var err error
+	r.Source.BuildArgs, err = pairs("build-arg", d.buildArgs)
+	return r, err
+}
+
+func (d *directFlags) agentSource() *recipe.Agent {
+	switch {
+	case strings.Contains(d.agent, "://"):
+		return &recipe.Agent{Strategy: recipe.HTTP, URL: d.agent}
+	case strings.ContainsRune(d.agent, '/'):
+		return &recipe.Agent{Strategy: recipe.Local, Path: d.agent}
+	}
+	return &recipe.Agent{Strategy: recipe.Release, Version: d.agent, Repository: agent.Repository}
+}
+
+// pairs are NAME=VALUE values of a flag.
+func pairs(flag string, values []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, v := range values {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, cli.Usagef("--%s %s: give NAME=VALUE", flag, v)
+		}
+		if _, twice := all[name]; twice {
+			return nil, cli.Usagef("--%s: %s is given twice", flag, name)
+		}
+		all[name] = value
+	}
+	return all, nil
+}
+
+// solveFlags are about the solve of a Dockerfile, whether a recipe names it or the command line.
+type solveFlags struct {
+	network, noCache bool
+	secrets, ssh     []string
+	m                machine.Options
+}
+
+func (s *solveFlags) register(flags *pflag.FlagSet) {
+	flags.BoolVar(&s.network, "network", false, "of a Dockerfile: RUN and ADD may use the network")
+	flags.BoolVar(&s.noCache, "no-cache", false, "of a Dockerfile: solve anew")
+	flags.StringArrayVar(&s.secrets, "secret", nil, "of a Dockerfile: `ID=FILE` for RUN --mount=type=secret; may be repeated")
+	flags.StringArrayVar(&s.ssh, "ssh", nil, "of a Dockerfile: `ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated")
+	flags.StringVar(&s.m.Kernel, "kernel", "", "of a Dockerfile: kernel of the machine that solves it, a `file`; by default FLEDGE_KERNEL_BZIMAGE, else the host's")
+	flags.StringVar(&s.m.Modules, "kernel-modules", "", "of a Dockerfile: that kernel's lib/modules/RELEASE, a `folder` or a tar")
+	flags.StringVar(&s.m.VMM, "vmm", drivers.Auto, "of a Dockerfile: what runs that machine: `cloud-hypervisor`, qemu or auto")
+}
+
+func (s *solveFlags) used() bool {
+	return s.network || s.noCache || len(s.secrets) > 0 || len(s.ssh) > 0 || s.m.Kernel != "" || s.m.Modules != ""
+}
+
+func (s *solveFlags) options() (o build.SolveOptions, err error) {
+	o.Network, o.NoCache = s.network, s.noCache
+	if o.Secrets.Secrets, err = readSecrets("secret", s.secrets); err != nil {
+		return o, err
+	}
+	o.Secrets.SSH, err = readSecrets("ssh", s.ssh)
+	return o, err
+}
+
+func readSecrets(flag string, values []string) (map[string][]byte, error) {
+	files, err := pairs(flag, values)
+	if err != nil {
+		return nil, err
+	}
+	secrets, _, err := solve.ReadSecrets(files)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	return secrets, nil
+}
+
+func (s *solveFlags) machine(u *ui.UI) machine.Options {
+	s.m.Note = u.Note
+	return s.m
+}
+
+// showFlags say how a command tells of its work.
+type showFlags struct {
+	progress string
+	quiet    bool
+	json     bool
+}
+
+func (s *showFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&s.progress, "progress", ui.Auto, "`how` to tell of steps: live (bars, on a terminal), plain (lines), quiet (warnings alone) or auto")
+	flags.BoolVarP(&s.quiet, "quiet", "q", false, "the same as --progress quiet")
+	flags.BoolVar(&s.json, "json", false, "tell of everything on standard output, one JSON object a line")
+}
+
+func (s *showFlags) ui(cmd *cobra.Command) (*ui.UI, error) {
+	mode := s.progress
+	if !slices.Contains([]string{ui.Auto, ui.Live, ui.Plain, ui.Quiet}, mode) {
+		return nil, cli.Usagef("--progress %s: it is auto, live, plain or quiet", mode)
+	}
+	if s.quiet {
+		mode = ui.Quiet
+	}
+	if s.json {
+		mode = ui.JSON
+	}
+	return ui.New(cmd.OutOrStdout(), cmd.ErrOrStderr(), mode), nil
+}
+
+// markFiles has the shell complete a flag with files of an extension.
+func markFiles(cmd *cobra.Command, flag, extension string) {
+	if err := cmd.MarkFlagFilename(flag, extension); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// readSmall reads a file of at most limit bytes, and one byte more of a larger one, for whoever reads it to refuse.
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}

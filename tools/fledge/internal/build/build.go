@@ -1,0 +1,159 @@
+// Package build builds an image as a recipe says: what Bazel's actions do one by one, in one process. The steps, their
+// inputs and their order are those of the rules fledge_rootfs and fledge_initramfs, and so are the bytes.
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/fledge-build/fledge/internal/packing"
+	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
+	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
+	"github.com/fledge-build/fledge/tools/fledge/internal/packcache"
+	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
+	"github.com/fledge-build/fledge/tools/fledge/internal/pull"
+	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
+)
+
+// Options say what to build, of what and where.
+type Options struct {
+	Recipe       *recipe.Recipe
+	ManifestFile string // as errors call it
+	Manifest     []byte // manifest.toml
+	Arch         string // of the guest: amd64 or arm64
+	Dir, Name    string // the outputs: DIR/NAME.img and so on
+	ManifestName string // of manifest.json, without .manifest.json
+	LockFile     string
+	Locked       bool // what is not in the lock, or is another, is an error
+	LintWarns    bool // programs of an initramfs that cannot run are warnings
+	Compat       string
+	Solve        SolveOptions
+
+	Cache   string // folder
+	Program string // stands for the code that builds, for what is kept between builds
+	Payload *payload.Payload
+	Pull    *pull.Client
+	Fetch   *fetch.Client
+	Machine machine.Options
+	UI      *ui.UI
+}
+
+// Artifact is a file that a build made.
+type Artifact struct {
+	Kind   string `json:"kind"` // rootfs, initramfs or manifest
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`   // in bytes
+	Digest string `json:"digest"` // sha256:HEX
+}
+
+// Layer is a part of an image, and what is kept of it between builds.
+type Layer struct {
+	Name     string `json:"name"`             // "layer 1 of 3", "agent", "mappings" …
+	Digest   string `json:"digest,omitempty"` // of a layer of the image
+	PackSize int64  `json:"pack_size"`        // bytes, compressed
+	Cached   bool   `json:"cached"`           // an earlier build had packed it
+}
+
+// Result is what a build made. The first artifact is the image.
+type Result struct {
+	Name      string     `json:"name"`
+	Artifacts []Artifact `json:"artifacts"`
+	Layers    []Layer    `json:"layers"`
+	Files     int        `json:"files"`
+}
+
+// task is a build on its way.
+type task struct {
+	Options
+	settings packing.Settings
+	packs    *packcache.Cache
+	pins     *pins
+	image    *image // nil without one
+	layers   []Layer
+	temp     string // folder of outputs that are not whole
+	closers  []func() error
+}
+
+// Run builds. All outputs appear, or none; the lock is written when they are there.
+func Run(ctx context.Context, o Options) (_ *Result, err error) {
+	t := &task{Options: o}
+	defer t.close()
+	if t.pins, err = readPins(o.LockFile, o.Locked); err != nil {
+		return nil, err
+	}
+	if err := t.openPacks(); err != nil {
+		return nil, err
+	}
+	if err := t.getImage(ctx); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
+		return nil, err
+	}
+	if t.temp, err = os.MkdirTemp(o.Dir, "."+o.Name+".*"); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(t.temp)
+	made, err := t.link(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.publish(made); err != nil {
+		return nil, err
+	}
+	made.Layers = t.layers
+	return made, t.pins.save()
+}
+
+func (t *task) close() {
+	for _, c := range t.closers {
+		c()
+	}
+}
+
+func (t *task) openPacks() (err error) {
+	t.settings, err = Settings(t.Recipe)
+	if err != nil {
+		return err
+	}
+	t.packs, err = packcache.Open(t.Cache, t.Program, t.settings)
+	return err
+}
+
+// blockSize is that of squashfs images: the default of the rules.
+const blockSize = 128 << 10
+
+// Settings are what the layers of a recipe are packed with.
+func Settings(r *recipe.Recipe) (s packing.Settings, err error) {
+	if r.Strategy == recipe.Initramfs {
+		s.Kind = packing.Initramfs
+		s.Codec, err = packing.Codec(s.Kind, "gzip", 0)
+		return s, err
+	}
+	s.Kind, s.BlockSize = packing.Squashfs, blockSize
+	s.Codec, err = packing.Codec(s.Kind, "zstd", r.Filesystem.CompressionLevel)
+	return s, err
+}
+
+// publish gives the outputs their names.
+func (t *task) publish(r *Result) error {
+	for i, a := range r.Artifacts {
+		to := filepath.Join(t.Dir, a.Path)
+		if err := os.Rename(filepath.Join(t.temp, a.Path), to); err != nil {
+			return fmt.Errorf("the %s: %w", a.Kind, err)
+		}
+		r.Artifacts[i].Path = to
+	}
+	return nil
+}
+
+// path is a path of the recipe.
+func (t *task) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(t.Recipe.Dir, p)
+}

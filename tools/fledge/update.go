@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/tools/fledge/internal/build"
+	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
+	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
+)
+
+// updateFlags are the flags of fledge update.
+type updateFlags struct {
+	config string
+	common commonFlags
+	show   showFlags
+}
+
+func newUpdateCommand() *cobra.Command {
+	f := &updateFlags{}
+	cmd := &cobra.Command{
+		Use:   "update",
+		Short: "Pins anew in fledge.lock what tags and versions stand for",
+		Long: `Asks registries and servers what the image of a fledge.toml, the base images of its Dockerfile, the agent and busybox are
+now, and writes that to fledge.lock beside it. It builds nothing. What other recipes of the folder have in the lock stays.`,
+		Example: `  fledge update
+  fledge update --config db/fledge.toml && git diff db/fledge.lock`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "fledge.toml", "the recipe, a `file`")
+	f.common.register(cmd.Flags())
+	f.show.register(cmd.Flags())
+	markFiles(cmd, "config", "toml")
+	return cmd
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return cli.Usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+func (f *updateFlags) run(cmd *cobra.Command) (err error) {
+	u, err := f.show.ui(cmd)
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	defer func() {
+		if err != nil {
+			u.Error(err)
+		}
+	}()
+	o := build.Options{Arch: runtime.GOARCH, UI: u}
+	if o.Recipe, err = readRecipe(f.config); err != nil {
+		return err
+	}
+	o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
+	if o.Cache, err = f.common.folder(); err != nil {
+		return err
+	}
+	o.Pull, o.Fetch = newPull(o.Cache, u), newFetch(o.Cache, u)
+	changes, err := build.Update(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	reportUpdate(u, o.LockFile, changes)
+	return nil
+}
+
+func reportUpdate(u *ui.UI, lock string, changes []build.Change) {
+	var lines []string
+	for _, c := range changes {
+		switch {
+		case c.Was == c.Now:
+			lines = append(lines, fmt.Sprintf("%s: %s, as before", c.What, c.Now))
+		case c.Was == "":
+			lines = append(lines, fmt.Sprintf("%s: %s", c.What, c.Now))
+		default:
+			lines = append(lines, fmt.Sprintf("%s: %s, was %s", c.What, c.Now, c.Was))
+		}
+	}
+	if len(lines) == 0 {
+		lines = []string{fmt.Sprintf("%s: nothing to pin", lock)}
+	}
+	u.Result(lines, struct {
+		Event string         `json:"event"`
+		Lock  string         `json:"lock"`
+		Pins  []build.Change `json:"pins"`
+	}{"result", lock, changes})
+}
