@@ -220,6 +220,12 @@ func TestCommand(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"Examples", k.testExamples},
+		{"Lock", k.testLock},
+		{"Again", k.testAgain},
+		{"LocalImages", k.testLocalImages},
+		{"Interrupt", k.testInterrupt},
+		{"Errors", k.testErrors},
+		{"OrdinaryUser", k.testOrdinaryUser},
 	} {
 		t.Run(c.name, c.run)
 	}
