@@ -3,8 +3,8 @@
 load(":kernel_info.bzl", "FledgeKernelInfo")
 
 def _fledge_kernel_impl(ctx):
-    if not ctx.file.bzimage and not ctx.file.vmlinux:
-        fail("{}: give bzimage, vmlinux or both".format(ctx.label))
+    if not ctx.file.bzimage and not ctx.file.vmlinux and not ctx.files.modules:
+        fail("{}: give bzimage, vmlinux or modules".format(ctx.label))
     root = None
     for f in ctx.files.modules:
         if f.basename == "modules.builtin":
@@ -36,7 +36,8 @@ fledge_kernel(
 )
 ```
 
-At least one of `bzimage` and `vmlinux` is needed. The default outputs are these two; no action runs.
+`modules` alone are enough for what goes into images; booting one needs `bzimage` or `vmlinux`. These two are the default outputs; no
+action runs.
 
 A kernel is for one processor. Where images are built for several, say so with `target_compatible_with =
 ["@platforms//cpu:aarch64"]`, and let `select` choose the kernel.

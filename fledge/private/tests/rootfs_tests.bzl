@@ -127,7 +127,7 @@ def rootfs_test_suite(name):
         ("image_that_is_none", "none of them is index.json", {"image": ":empty_files"}),
     ]:
         tests.append(_refused(case, message, manifest = "m.toml", **kwargs))
-    tests.append(_refused("kernel_without_file", "give bzimage, vmlinux or both", rule = fledge_kernel))
+    tests.append(_refused("kernel_without_file", "give bzimage, vmlinux or modules", rule = fledge_kernel))
     tests.append(_refused(
         "modules_without_root",
         "no modules.builtin among the 1 files",
