@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/registrytest"
 )
 
 // world is everything that the cases share: one Bazel server sees all images, each case builds its own.
@@ -61,10 +63,11 @@ func requirePrograms(t *testing.T) {
 func TestImages(t *testing.T) {
 	requirePrograms(t)
 	w := &world{}
-	id := newIdentity(t)
+	id := registrytest.NewIdentity(t)
 	open, private := startOpen(t), startWithPassword(t)
-	tokenURL := startTokenServer(t, id)
-	tokens, secure := startWithTokens(t, open, id, tokenURL), startWithTLS(t, open, id)
+	tokenURL := registrytest.StartTokenServer(t, id)
+	tokens := &server{registrytest.StartWithTokens(t, open.Server, id, tokenURL)}
+	secure := &server{registrytest.StartWithTLS(t, open.Server, id)}
 
 	cases := []struct {
 		name string
@@ -86,9 +89,9 @@ func TestImages(t *testing.T) {
 		{"WithoutRegistry", w.withoutRegistry(t)},
 	}
 	w.declarations = append(w.declarations, fmt.Sprintf(
-		"fledge.registry(\n    host = %q,\n    service = %q,\n    token_url = %q,\n)", tokens.addr, tokenService, tokenURL))
-	w.consumer = newConsumer(t, []string{"--host_jvm_args=-Djavax.net.ssl.trustStore=" + id.trustStore(t)},
-		"rewrite mirrored.invalid/(.*) http://"+open.addr+"/$1\n", w.names, w.declarations)
+		"fledge.registry(\n    host = %q,\n    service = %q,\n    token_url = %q,\n)", tokens.Addr, registrytest.TokenService, tokenURL))
+	w.consumer = newConsumer(t, []string{"--host_jvm_args=-Djavax.net.ssl.trustStore=" + trustStore(t, id)},
+		"rewrite mirrored.invalid/(.*) http://"+open.Addr+"/$1\n", w.names, w.declarations)
 	for _, c := range cases {
 		t.Run(c.name, c.run)
 	}
@@ -133,12 +136,12 @@ func (w *world) platforms(t *testing.T, s *server) func(*testing.T) {
 	oci, docker := newIndex(t, ociIndex, images), newIndex(t, dockerIndex, images)
 	s.pushManifest(t, "index", "oci", oci)
 	s.pushManifest(t, "index", "docker", docker)
-	w.pinned("index", s.addr+"/index:oci", oci)
-	w.pinned("list", s.addr+"/index:docker", docker)
+	w.pinned("index", s.Addr+"/index:oci", oci)
+	w.pinned("list", s.Addr+"/index:docker", docker)
 	for name, platform := range map[string]string{"index_arm": "linux/arm64", "index_s390x": "linux/s390x"} {
-		w.declare(name, map[string]string{"image": s.addr + "/index", "digest": oci.digest(), "platform": platform})
+		w.declare(name, map[string]string{"image": s.Addr + "/index", "digest": oci.digest(), "platform": platform})
 	}
-	w.pinned("alone_arm", s.addr+"/index", images["arm64"].blob)
+	w.pinned("alone_arm", s.Addr+"/index", images["arm64"].blob)
 	return func(t *testing.T) {
 		w.mustHave(t, "index", images["amd64"])
 		w.mustHave(t, "list", images["amd64"])
@@ -176,13 +179,13 @@ func (w *world) mirror(t *testing.T, s *server) func(*testing.T) {
 func (w *world) noDigest(t *testing.T, plain, secure *server) func(*testing.T) {
 	i := simpleImage(t, "unpinned")
 	w.declare("unpinned_http", map[string]string{"image": plain.push(t, "unpinned", "stable", i)})
-	w.declare("unpinned_https", map[string]string{"image": secure.addr + "/unpinned:stable"})
-	w.declare("unpinned_gone", map[string]string{"image": secure.addr + "/unpinned:gone"})
-	w.pinned("pinned_https", secure.addr+"/unpinned:stable", i.blob)
+	w.declare("unpinned_https", map[string]string{"image": secure.Addr + "/unpinned:stable"})
+	w.declare("unpinned_gone", map[string]string{"image": secure.Addr + "/unpinned:gone"})
+	w.pinned("pinned_https", secure.Addr+"/unpinned:stable", i.blob)
 	return func(t *testing.T) {
-		w.mustFail(t, "unpinned_http", []string{plain.addr + "/unpinned:stable has no digest", "skopeo inspect"})
+		w.mustFail(t, "unpinned_http", []string{plain.Addr + "/unpinned:stable has no digest", "skopeo inspect"})
 		w.mustFail(t, "unpinned_https", []string{
-			secure.addr + "/unpinned:stable has no digest", fmt.Sprintf("    digest = %q,", i.digest()),
+			secure.Addr + "/unpinned:stable has no digest", fmt.Sprintf("    digest = %q,", i.digest()),
 		})
 		w.mustFail(t, "unpinned_gone", []string{"returned 404", "did not give the tag gone", "digest:      unknown"})
 		w.mustHave(t, "pinned_https", i)
@@ -209,14 +212,14 @@ func (w *world) credentials(t *testing.T, s *server) func(*testing.T) {
 	i := simpleImage(t, "secret")
 	w.pinned("secret", s.push(t, "team/secret", "1", i), i.blob)
 	return func(t *testing.T) {
-		what := append(asked(s.addr, "team/secret", i.blob), "returned 401")
+		what := append(asked(s.Addr, "team/secret", i.blob), "returned 401")
 		file := filepath.Join(w.config, "config.json")
-		w.mustFail(t, "secret", append(what, "credentials: none; looked in "+file+": no such file", "docker login "+s.addr))
+		w.mustFail(t, "secret", append(what, "credentials: none; looked in "+file+": no such file", "docker login "+s.Addr))
 		w.login(t, map[string]any{"auths": map[string]any{"127.0.0.1:1": basic(password)}})
-		w.mustFail(t, "secret", append(what, file+": no entry for "+s.addr))
-		w.login(t, map[string]any{"auths": map[string]any{s.addr: basic("wrong")}})
+		w.mustFail(t, "secret", append(what, file+": no entry for "+s.Addr))
+		w.login(t, map[string]any{"auths": map[string]any{s.Addr: basic("wrong")}})
 		w.mustFail(t, "secret", append(what, "credentials: those of "+file, "these credentials are wrong"))
-		w.login(t, map[string]any{"auths": map[string]any{"http://" + s.addr + "/v2/": basic(password)}})
+		w.login(t, map[string]any{"auths": map[string]any{"http://" + s.Addr + "/v2/": basic(password)}})
 		w.mustHave(t, "secret", i)
 	}
 }
@@ -229,17 +232,17 @@ func (w *world) credentialHelper(t *testing.T, s *server) func(*testing.T) {
 	return func(t *testing.T) {
 		helper := fmt.Sprintf("#!/bin/sh\nread -r registry\n[ \"$1 $registry\" = 'get %s' ] || "+
 			"{ echo 'credentials not found in native keychain'; exit 1; }\ncat <<'E'\n{\"Username\":%q,\"Secret\":%q}\nE\n",
-			s.addr, user, password)
-		w.login(t, map[string]any{"credHelpers": map[string]string{s.addr: "fledge-test"}})
+			s.Addr, user, password)
+		w.login(t, map[string]any{"credHelpers": map[string]string{s.Addr: "fledge-test"}})
 		w.mustFail(t, "helped", []string{"docker-credential-fledge-test is not on PATH"})
 		broken := "#!/bin/sh\necho locked >&2; exit 3\n"
 		writeFile(t, filepath.Join(w.config, "bin/docker-credential-fledge-broken"), broken, 0o755)
 		w.login(t, map[string]any{"credsStore": "fledge-broken"})
 		w.mustFail(t, "helped", []string{"docker-credential-fledge-broken get ended with code 3: locked"})
 		writeFile(t, filepath.Join(w.config, "bin/docker-credential-fledge-test"), helper, 0o755)
-		w.login(t, map[string]any{"credHelpers": map[string]string{s.addr: "fledge-test"}})
+		w.login(t, map[string]any{"credHelpers": map[string]string{s.Addr: "fledge-test"}})
 		w.mustHave(t, "helped", one)
-		w.login(t, map[string]any{"credsStore": "fledge-test", "auths": map[string]any{s.addr: map[string]any{}}})
+		w.login(t, map[string]any{"credsStore": "fledge-test", "auths": map[string]any{s.Addr: map[string]any{}}})
 		w.mustHave(t, "stored", all)
 	}
 }
@@ -261,16 +264,16 @@ func (w *world) tokens(t *testing.T, open, tokens *server) func(*testing.T) {
 	public, hidden := simpleImage(t, "public"), simpleImage(t, "hidden")
 	open.push(t, "public/app", "1", public)
 	open.push(t, "hidden/app", "1", hidden)
-	w.pinned("public", tokens.addr+"/public/app:1", public.blob)
-	w.pinned("hidden", tokens.addr+"/hidden/app:1", hidden.blob)
+	w.pinned("public", tokens.Addr+"/public/app:1", public.blob)
+	w.pinned("hidden", tokens.Addr+"/hidden/app:1", hidden.blob)
 	return func(t *testing.T) {
 		w.mustHave(t, "public", public)
-		what := append(asked(tokens.addr, "hidden/app", hidden.blob), "returned 401")
+		what := append(asked(tokens.Addr, "hidden/app", hidden.blob), "returned 401")
 		w.mustFail(t, "hidden", append(what, "credentials: none"))
-		w.login(t, map[string]any{"auths": map[string]any{tokens.addr: basic("wrong")}})
+		w.login(t, map[string]any{"auths": map[string]any{tokens.Addr: basic("wrong")}})
 		w.mustFail(t, "hidden", append(what, "the token server refuses these credentials"))
 		plain := map[string]any{"username": user, "password": password}
-		w.login(t, map[string]any{"auths": map[string]any{tokens.addr: plain}})
+		w.login(t, map[string]any{"auths": map[string]any{tokens.Addr: plain}})
 		w.mustHave(t, "hidden", hidden)
 	}
 }
@@ -279,12 +282,12 @@ func (w *world) tokens(t *testing.T, open, tokens *server) func(*testing.T) {
 func (w *world) notFound(t *testing.T, s *server) func(*testing.T) {
 	i, never := simpleImage(t, "found"), simpleImage(t, "never pushed").blob
 	s.push(t, "found", "1", i)
-	w.pinned("no_repository", s.addr+"/lost:1", never)
-	w.pinned("no_digest", s.addr+"/found:1", never)
+	w.pinned("no_repository", s.Addr+"/lost:1", never)
+	w.pinned("no_digest", s.Addr+"/found:1", never)
 	return func(t *testing.T) {
 		what := []string{"returned 404", "the registry did not give the manifest", "credentials: none; looked in"}
-		w.mustFail(t, "no_repository", append(what, asked(s.addr, "lost", never)...))
-		w.mustFail(t, "no_digest", append(what, asked(s.addr, "found", never)...))
+		w.mustFail(t, "no_repository", append(what, asked(s.Addr, "lost", never)...))
+		w.mustFail(t, "no_digest", append(what, asked(s.Addr, "found", never)...))
 	}
 }
 
@@ -301,7 +304,7 @@ func (w *world) wrongDigest(t *testing.T, s *server) func(*testing.T) {
 			blob
 		}{"altered_layer": {"layer", i.layers[0]}, "altered_config": {"config", j.config}} {
 			what := []string{"the registry did not give the " + want.what, "Checksum was", "but wanted " + want.hex()}
-			w.mustFail(t, name, append(what, asked(s.addr, "altered/"+want.what, want.blob)...))
+			w.mustFail(t, name, append(what, asked(s.Addr, "altered/"+want.what, want.blob)...))
 			if _, err := os.Stat(filepath.Join(w.cache, "content_addressable/sha256", want.hex())); err == nil {
 				t.Errorf("@%s: the repository cache has kept the altered %s", name, want.what)
 			}
@@ -335,12 +338,12 @@ func (w *world) withoutRegistry(t *testing.T) func(*testing.T) {
 	}
 	return func(t *testing.T) {
 		w.mustHave(t, "cached", cached)
-		s.stop()
+		s.Stop()
 		other := w.elsewhere(t)
 		other.mustHave(t, "cached", cached)
 		other.mustHave(t, "carried", carried, "--distdir="+filepath.Join(layout, "blobs/sha256"))
-		other.mustFail(t, "gone", []string{"Connection refused", "registry:    " + s.addr, "no warning"})
-		stderr := other.mustFail(t, "gone", []string{"registry:    " + s.addr, "--repository_disable_download"},
+		other.mustFail(t, "gone", []string{"Connection refused", "registry:    " + s.Addr, "no warning"})
+		stderr := other.mustFail(t, "gone", []string{"registry:    " + s.Addr, "--repository_disable_download"},
 			"--repository_disable_download")
 		if strings.Contains(stderr, "WARNING: Download") {
 			t.Errorf("with --repository_disable_download Bazel asked the registry:\n%s", stderr)

@@ -95,7 +95,7 @@ func (c *Client) openPartial(ctx context.Context, digest string) (*os.File, erro
 		if err != nil {
 			return nil, err
 		}
-		if err := lock(ctx, f); err != nil {
+		if err := c.lock(ctx, f); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -112,14 +112,17 @@ func (c *Client) openPartial(ctx context.Context, digest string) (*os.File, erro
 	}
 }
 
-func lock(ctx context.Context, f *os.File) error {
-	for {
+func (c *Client) lock(ctx context.Context, f *os.File) error {
+	for attempt := 0; ; attempt++ {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			if err != nil {
 				return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 			}
 			return nil
+		}
+		if attempt == 1 {
+			c.note("%s: another process is fetching it; waiting", filepath.Base(f.Name()))
 		}
 		select {
 		case <-ctx.Done():

@@ -30,6 +30,8 @@ type Client struct {
 	Stall     time.Duration     // how long a registry may send nothing; 0: DefaultStall
 
 	told sync.Mutex // held in calls to Progress and Note
+	once sync.Once  // for base
+	base http.RoundTripper
 }
 
 // Attempts and patience of a Client with good manners.
@@ -108,7 +110,11 @@ func (c *Client) Resolve(ctx context.Context, ref Reference, platform string) (s
 			return d, nil
 		}
 		found, err := c.inspect(ctx, ref)
-		return found.id, err
+		if err != nil {
+			return "", err
+		}
+		found.http.CloseIdleConnections()
+		return found.id, nil
 	}
 	im, err := openLayout(ref, platform)
 	if err != nil {
@@ -175,6 +181,16 @@ func (c *Client) fromLayout(im *ocilayout.Image, digest, path string) (*Image, e
 		return nil, err
 	}
 	return out, nil
+}
+
+// transport is what sends requests to registries.
+func (c *Client) transport() http.RoundTripper {
+	c.once.Do(func() {
+		if c.base = c.Transport; c.base == nil {
+			c.base = http.DefaultTransport.(*http.Transport).Clone()
+		}
+	})
+	return c.base
 }
 
 func (c *Client) note(format string, args ...any) {

@@ -143,6 +143,7 @@ func (c *Client) pullDaemon(ctx context.Context, ref Reference, digest, platform
 	if err != nil {
 		return nil, fmt.Errorf("%s, pinned to %s: %w", ref, id, err)
 	}
+	defer byID.http.CloseIdleConnections()
 	if err := c.save(ctx, byID, ref, path); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", ref, byID.socket, err)
 	}

@@ -169,7 +169,8 @@ func (e *endpoint) session(ctx context.Context, authorize bool) (*http.Client, e
 	auth := authn.Anonymous
 	if authorize {
 		if e.keychain == nil {
-			e.keychain = findCredentials(ctx, e.host, e.repository)
+			// A helper may wait for its user, and has its own time for that.
+			e.keychain = findCredentials(context.WithoutCancel(ctx), e.host, e.repository)
 		}
 		if auth = e.keychain.auth; auth == nil {
 			return nil, errNoCredentials

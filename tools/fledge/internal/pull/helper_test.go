@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,11 +22,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/fledge-build/fledge/internal/imagetest"
+	"github.com/fledge-build/fledge/internal/registrytest"
 )
 
 const (
-	user     = "robot"
-	password = `pa$$w\1rd-of-the-registry`
+	user     = registrytest.User
+	password = registrytest.Password
 	amd64    = "linux/amd64"
 )
 
@@ -183,35 +183,16 @@ func skopeo(t *testing.T, args ...string) string {
 }
 
 // registry is a running docker-registry.
-type registry struct {
-	addr    string // as image references have it
-	storage string
-	auth    bool
-	stop    func()
-}
+type registry struct{ *registrytest.Server }
 
-// startRegistry runs docker-registry on a free port of this machine, with a password if auth says so.
+// startRegistry runs one, with a password if auth says so.
 func startRegistry(t *testing.T, auth bool) *registry {
 	t.Helper()
-	imagetest.Need(t, "docker-registry", "skopeo")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &registry{addr: l.Addr().String(), storage: t.TempDir(), auth: auth}
-	l.Close()
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
-		"storage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", r.storage, r.addr)
+	imagetest.Need(t, "skopeo")
 	if auth {
-		imagetest.Need(t, "htpasswd")
-		file := filepath.Join(t.TempDir(), "htpasswd")
-		write(t, file, imagetest.Run(t, "htpasswd", "-Bbn", user, password))
-		config += fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", file)
+		return &registry{registrytest.StartWithPassword(t)}
 	}
-	file := filepath.Join(t.TempDir(), "config.yml")
-	write(t, file, config)
-	r.stop = startProgram(t, "tcp", r.addr, "docker-registry", "serve", file)
-	return r
+	return &registry{registrytest.StartOpen(t)}
 }
 
 // startProgram runs a server until the test ends or stop is called, and waits until it listens.
@@ -261,11 +242,11 @@ func startProgram(t *testing.T, network, addr, name string, args ...string) (sto
 func (r *registry) push(t *testing.T, name string, what mutate.Appendable) string {
 	t.Helper()
 	args := []string{"copy", "--all", "--dest-tls-verify=false"}
-	if r.auth {
+	if r.Auth {
 		args = append(args, "--dest-creds", user+":"+password)
 	}
-	skopeo(t, append(args, "oci:"+newLayout(t, what)+":test", "docker://"+r.addr+"/"+name)...)
-	return r.addr + "/" + name
+	skopeo(t, append(args, "oci:"+newLayout(t, what)+":test", "docker://"+r.Addr+"/"+name)...)
+	return r.Addr + "/" + name
 }
 
 // checkLayers reads an image's layers and compares them with what they were made of.

@@ -17,30 +17,30 @@ func TestMirror(t *testing.T) {
 	proxy := startMisbehavingProxy(t, second)
 	conf := filepath.Join(home, "registries.conf")
 	set := func(text string) {
-		text = strings.NewReplacer("ORIGIN", origin.addr, "MIRROR", proxy.addr).Replace(text)
+		text = strings.NewReplacer("ORIGIN", origin.Addr, "MIRROR", proxy.addr).Replace(text)
 		write(t, conf, text)
 	}
-	login := fmt.Sprintf(`{"auths": {%q: {"username": %q, "password": %q}}}`, origin.addr, user, password)
+	login := fmt.Sprintf(`{"auths": {%q: {"username": %q, "password": %q}}}`, origin.Addr, user, password)
 	write(t, filepath.Join(home, ".docker", "config.json"), login)
 	const rule = "[[registry]]\nlocation = 'ORIGIN/team'\n[[registry.mirror]]\nlocation = 'MIRROR/copies'\n"
 
 	set(rule)
 	c, _ := newClient(t)
-	ref := origin.addr + "/team/app:1"
+	ref := origin.Addr + "/team/app:1"
 	checkLayers(t, mustPull(t, c, ref, "", amd64), image)
 	if len(proxy.seen()) == 0 {
 		t.Error("the mirror was not asked")
 	}
 
 	// What the mirror has not comes from the registry, with its credentials, which the mirror never sees.
-	checkLayers(t, mustPull(t, c, origin.addr+"/team/rare:1", "", amd64), other)
+	checkLayers(t, mustPull(t, c, origin.Addr+"/team/rare:1", "", amd64), other)
 	for _, r := range proxy.seen() {
 		if r.Header.Get("Authorization") != "" {
 			t.Errorf("the mirror got credentials with %s", r.URL)
 		}
 	}
-	mustFail(t, c, origin.addr+"/team/none:1", "", amd64, "mirror:      "+proxy.addr, "repository:  copies/none",
-		"registry:    "+origin.addr, "repository:  team/none", "404 Not Found")
+	mustFail(t, c, origin.Addr+"/team/none:1", "", amd64, "mirror:      "+proxy.addr, "repository:  copies/none",
+		"registry:    "+origin.Addr, "repository:  team/none", "404 Not Found")
 
 	proxy.set(func() {})
 	set(rule + "pull-from-mirror = 'digest-only'\n")
@@ -57,7 +57,7 @@ func TestMirror(t *testing.T) {
 	set("[[registry]]\nprefix = 'app.example.com'\nlocation = 'ORIGIN/team'\n")
 	checkLayers(t, mustPull(t, c, "app.example.com/app:1", "", amd64), image)
 	set("[[registry]]\nprefix = 'ORIGIN'\nblocked = true\n")
-	mustFail(t, c, ref, "", amd64, conf+" blocks "+origin.addr)
+	mustFail(t, c, ref, "", amd64, conf+" blocks "+origin.Addr)
 	set("[[registry]\n")
 	mustFail(t, c, ref, "", amd64, conf+": line 1, column 11")
 

@@ -39,13 +39,9 @@ func (c *Client) newRegistryPull(ref Reference, platform string) (*registryPull,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	base := c.Transport
-	if base == nil {
-		base = http.DefaultTransport.(*http.Transport).Clone()
-	}
 	p := &registryPull{Client: c, ref: ref, platform: platform}
 	for _, place := range found {
-		e, err := newEndpoint(place, base)
+		e, err := newEndpoint(place, c.transport())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ref, err)
 		}

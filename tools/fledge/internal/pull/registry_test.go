@@ -42,17 +42,17 @@ func TestRegistry(t *testing.T) {
 	mustFail(t, c, single, "", "linux/arm64", "the image is for linux/amd64, not for linux/arm64")
 	checkLayers(t, mustPull(t, c, single, "", amd64), x86)
 
-	r.stop()
+	r.Stop()
 	c.Transport = noNetwork{t}
 	told = nil
 	checkLayers(t, mustPull(t, c, ref, digest, amd64), x86)
-	checkLayers(t, mustPull(t, c, r.addr+"/team/app@"+digest, "", amd64), x86)
+	checkLayers(t, mustPull(t, c, r.Addr+"/team/app@"+digest, "", amd64), x86)
 	for _, p := range told {
 		if !p.Cached {
 			t.Errorf("not from the cache: %+v", p)
 		}
 	}
-	mustFail(t, c, r.addr+"/team/app@"+digest, "sha256:"+strings.Repeat("0", 64), amd64, "was pinned to sha256:0000")
+	mustFail(t, c, r.Addr+"/team/app@"+digest, "sha256:"+strings.Repeat("0", 64), amd64, "was pinned to sha256:0000")
 }
 
 func TestRegistryErrors(t *testing.T) {
@@ -60,14 +60,14 @@ func TestRegistryErrors(t *testing.T) {
 	r := startRegistry(t, false)
 	ref := r.push(t, "team/app:1", randomImage(t, "amd64", 1000, 1))
 	c, notes := newClient(t)
-	mustFail(t, c, r.addr+"/team/app:2", "", amd64, "registry:    "+r.addr, "repository:  team/app", "tag:         2",
-		"404 Not Found", "MANIFEST_UNKNOWN", "skopeo list-tags docker://"+r.addr+"/team/app", "credentials: none; looked in ")
+	mustFail(t, c, r.Addr+"/team/app:2", "", amd64, "registry:    "+r.Addr, "repository:  team/app", "tag:         2",
+		"404 Not Found", "MANIFEST_UNKNOWN", "skopeo list-tags docker://"+r.Addr+"/team/app", "credentials: none; looked in ")
 	zero := "sha256:" + strings.Repeat("0", 64)
 	mustFail(t, c, ref, zero, amd64, "digest:      "+zero, "no such digest")
 	if notes.Len() > 0 {
 		t.Errorf("tried again: %s", notes)
 	}
-	r.stop()
+	r.Stop()
 	mustFail(t, c, ref, "", amd64, "connection refused", "is the network there?")
 	if n := strings.Count(notes.String(), "trying again"); n != 2 {
 		t.Errorf("tried again %d times: %s", n, notes)
@@ -86,7 +86,7 @@ func TestAltered(t *testing.T) {
 	}
 	digest := digestOfImage(t, layers[0])
 	hex := strings.TrimPrefix(digest, "sha256:")
-	alter(t, filepath.Join(r.storage, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data"))
+	alter(t, filepath.Join(r.Storage, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data"))
 	c, _ := newClient(t)
 	mustFail(t, c, ref, "", amd64, "no layer", digest, "has altered or cut it")
 	if _, err := os.Stat(c.blobFile(digest)); err == nil {
@@ -126,7 +126,7 @@ func TestDamagedCache(t *testing.T) {
 	}
 
 	alter(t, im.Layers[1].File)
-	r.stop()
+	r.Stop()
 	if f, err := im.Layers[1].Open(); err == nil {
 		f.Close()
 		t.Error("opened a damaged layer")
@@ -229,13 +229,13 @@ func TestCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			home := isolate(t)
 			for path, content := range tt.files {
-				write(t, filepath.Join(home, path), strings.ReplaceAll(content, "ADDR", r.addr))
+				write(t, filepath.Join(home, path), strings.ReplaceAll(content, "ADDR", r.Addr))
 			}
 			for name, value := range tt.env {
 				t.Setenv(name, strings.ReplaceAll(value, "HOME", home))
 			}
 			if tt.helper != "" {
-				installHelper(t, r.addr, strings.ReplaceAll(tt.helper, "ADDR", r.addr))
+				installHelper(t, r.Addr, strings.ReplaceAll(tt.helper, "ADDR", r.Addr))
 			}
 			c, _ := newClient(t)
 			if tt.fails != nil {

@@ -37,7 +37,7 @@ func startMisbehavingProxy(t *testing.T, r *registry) *misbehavingProxy {
 	t.Helper()
 	m := &misbehavingProxy{}
 	ended := make(chan struct{})
-	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.addr})
+	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: r.Addr})
 	forward.ErrorLog = log.New(io.Discard, "", 0) // of clients that went away
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		m.mu.Lock()
@@ -253,7 +253,7 @@ func TestSizes(t *testing.T) {
 			t.Fatal(real, err)
 		}
 		lie := strings.Replace(string(raw), `"size":`+strconv.Itoa(len(blob)), `"size":`+strconv.Itoa(size), 1)
-		req, err := http.NewRequest("PUT", "http://"+r.addr+"/v2/app/manifests/"+name, strings.NewReader(lie))
+		req, err := http.NewRequest("PUT", "http://"+r.Addr+"/v2/app/manifests/"+name, strings.NewReader(lie))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,6 +267,6 @@ func TestSizes(t *testing.T) {
 			t.Fatal(resp.Status)
 		}
 		c, _ := newClient(t)
-		mustFail(t, c, r.addr+"/app:"+name, "", amd64, digest, "has "+strconv.Itoa(len(blob))+" bytes, and the manifest says "+strconv.Itoa(size))
+		mustFail(t, c, r.Addr+"/app:"+name, "", amd64, digest, "has "+strconv.Itoa(len(blob))+" bytes, and the manifest says "+strconv.Itoa(size))
 	}
 }
