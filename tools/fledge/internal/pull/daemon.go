@@ -98,8 +98,8 @@ func (c *Client) inspect(ctx context.Context, ref Reference) (daemonImage, error
 		d.http.CloseIdleConnections()
 		tried = append(tried, "\n  "+socket+": "+err.Error())
 	}
-	return daemonImage{}, fmt.Errorf("%s: no daemon gave it; asked were%s\nStart docker, or podman's service (systemctl --user start "+
-		"podman.socket), or say where it is with DOCKER_HOST=unix://SOCKET; docker images lists what there is",
+	return daemonImage{}, fmt.Errorf("%s: no daemon gave it; asked were%s\nStart docker, or podman's service "+
+		"(systemctl --user start podman.socket), or say where it is with DOCKER_HOST=unix://SOCKET; docker images lists what there is",
 		ref, strings.Join(tried, ""))
 }
 

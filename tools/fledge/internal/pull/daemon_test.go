@@ -73,7 +73,8 @@ func TestPodman(t *testing.T) {
 	global := []string{"--root", dir + "/root", "--runroot", dir + "/run", "--tmpdir", dir + "/tmp",
 		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}
 	podman := func(args ...string) { imagetest.Run(t, "podman", slices.Concat(global, args)...) }
-	startProgram(t, "unix", socket, "podman", slices.Concat(global, []string{"system", "service", "--time=0", "unix://" + socket})...)
+	startProgram(t, t.Fatalf, socket, "podman",
+		slices.Concat(global, []string{"system", "service", "--time=0", "unix://" + socket})...)
 	testDaemon(t, socket, func(archive string) { podman("load", "--input", archive) })
 }
 
@@ -85,7 +86,8 @@ func TestDocker(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "docker.sock")
-	startProgram(t, "unix", socket, "dockerd", "--host", "unix://"+socket, "--data-root", dir+"/data", "--exec-root", dir+"/exec",
+	// It wants more of the kernel than containers give.
+	startProgram(t, t.Skipf, socket, "dockerd", "--host", "unix://"+socket, "--data-root", dir+"/data", "--exec-root", dir+"/exec",
 		"--pidfile", dir+"/pid", "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs")
 	testDaemon(t, socket, func(archive string) {
 		imagetest.Run(t, "docker", "--host", "unix://"+socket, "load", "--input", archive)

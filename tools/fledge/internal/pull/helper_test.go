@@ -195,8 +195,8 @@ func startRegistry(t *testing.T, auth bool) *registry {
 	return &registry{registrytest.StartOpen(t)}
 }
 
-// startProgram runs a server until the test ends or stop is called, and waits until it listens.
-func startProgram(t *testing.T, network, addr, name string, args ...string) (stop func()) {
+// startProgram runs a server on a socket until the test ends, and waits until it listens. Fail is told when it cannot.
+func startProgram(t *testing.T, fail func(format string, args ...any), socket, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var log bytes.Buffer
@@ -210,7 +210,7 @@ func startProgram(t *testing.T, network, addr, name string, args ...string) (sto
 		cmd.Wait()
 		close(ended)
 	}()
-	stop = func() {
+	t.Cleanup(func() {
 		cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-ended:
@@ -218,22 +218,20 @@ func startProgram(t *testing.T, network, addr, name string, args ...string) (sto
 			cmd.Process.Kill()
 			<-ended
 		}
-	}
-	t.Cleanup(stop)
+	})
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		c, err := net.Dial(network, addr)
+		c, err := net.Dial("unix", socket)
 		if err == nil {
 			c.Close()
-			return stop
+			return
 		}
 		select {
 		case <-ended:
-			t.Fatalf("%s ended: %s", name, &log)
+			fail("%s does not run here: %s", name, &log)
 		default:
 		}
 		if time.Now().After(deadline) {
-			stop()
-			t.Fatalf("%s does not listen on %s: %v\n%s", name, addr, err, &log)
+			t.Fatalf("%s does not listen on %s: %v", name, socket, err)
 		}
 	}
 }

@@ -66,7 +66,8 @@ func TestParseReference(t *testing.T) {
 // FuzzParseReference: what String gives is read as the same.
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{
-		"nginx:alpine", "docker://[::1]:5000/a/b:1", "docker-daemon:app@sha256:" + strings.Repeat("0", 64),
+		"nginx:alpine",
+		"docker://[::1]:5000/a/b:1", "docker-daemon:app@sha256:" + strings.Repeat("0", 64),
 		"docker-daemon:sha256:" + strings.Repeat("0", 64), "oci:./a/:b:c", "oci-archive:/x.tar", "docker-archive:x:app:1", "docker-daemon:sha256",
 	} {
 		f.Add(s)

@@ -164,32 +164,34 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-func TestCredentials(t *testing.T) {
-	r := startRegistry(t, true)
-	image := randomImage(t, "amd64", 1000, 1)
-	ref := r.push(t, "team/app:1", image)
+// login is a user's set-up of credentials; ADDR stands for the registry.
+type login struct {
+	files  map[string]string // below HOME
+	helper string            // what docker-credential-test prints
+	env    map[string]string // HOME stands for itself
+	fails  []string
+}
+
+func logins() map[string]login {
 	basic := fmt.Sprintf(`{"username": %q, "password": %q}`, user, password)
 	wrong := `{"username": "robot", "password": "wrong"}`
-	for name, tt := range map[string]struct {
-		files  map[string]string // below HOME
-		helper string            // what docker-credential-test prints
-		env    map[string]string // HOME stands for itself
-		fails  []string
-	}{
-		"none":         {fails: []string{"401 Unauthorized", "none; looked in ", "/.docker/config.json: no such file", "`docker login "}},
-		"docker":       {files: map[string]string{".docker/config.json": `{"auths": {"ADDR": ` + basic + `}}`}},
-		"with a path":  {files: map[string]string{".docker/config.json": `{"auths": {"http://ADDR/v2/": ` + basic + `}}`}},
-		"a repository": {files: map[string]string{".docker/config.json": `{"auths": {"ADDR/team": ` + basic + `, "ADDR": ` + wrong + `}}`}},
+	docker := func(content string) map[string]string { return map[string]string{".docker/config.json": content} }
+	return map[string]login{
+		"none": {fails: []string{"401 Unauthorized", "none; looked in ",
+			"/.docker/config.json: no such file", "`docker login "}},
+		"docker":       {files: docker(`{"auths": {"ADDR": ` + basic + `}}`)},
+		"with a path":  {files: docker(`{"auths": {"http://ADDR/v2/": ` + basic + `}}`)},
+		"a repository": {files: docker(`{"auths": {"ADDR/team": ` + basic + `, "ADDR": ` + wrong + `}}`)},
 		"another repository": {
-			files: map[string]string{".docker/config.json": `{"auths": {"ADDR/other": ` + basic + `}}`},
+			files: docker(`{"auths": {"ADDR/other": ` + basic + `}}`),
 			fails: []string{"config.json: no entry for 127.0.0.1:"},
 		},
 		"wrong": {
-			files: map[string]string{".docker/config.json": `{"auths": {"ADDR": ` + wrong + `}}`},
+			files: docker(`{"auths": {"ADDR": ` + wrong + `}}`),
 			fails: []string{"401 Unauthorized", "those of ", "/.docker/config.json", "these credentials are wrong"},
 		},
 		"damaged": {
-			files: map[string]string{".docker/config.json": `{"auths": {"ADDR": {"auth": "` + password + `"}}}`[1:]},
+			files: docker(`{"auths": {"ADDR": {"auth": "` + password + `"}}}`[1:]),
 			fails: []string{"it is not the JSON of a config.json"},
 		},
 		"DOCKER_CONFIG": {
@@ -205,27 +207,34 @@ func TestCredentials(t *testing.T) {
 			env:   map[string]string{"REGISTRY_AUTH_FILE": "HOME/auth.json"},
 		},
 		"helper": {
-			files:  map[string]string{".docker/config.json": `{"credHelpers": {"ADDR": "test"}, "auths": {"ADDR": {}}}`},
+			files:  docker(`{"credHelpers": {"ADDR": "test"}, "auths": {"ADDR": {}}}`),
 			helper: fmt.Sprintf(`{"ServerURL": "ADDR", "Username": %q, "Secret": %q}`, user, password),
 		},
 		"helper for all": {
-			files:  map[string]string{".docker/config.json": `{"credsStore": "test"}`},
+			files:  docker(`{"credsStore": "test"}`),
 			helper: fmt.Sprintf(`{"Username": %q, "Secret": %q}`, user, password),
 		},
 		"helper without": {
-			files:  map[string]string{".docker/config.json": `{"credsStore": "test", "auths": {"ADDR": ` + basic + `}}`},
+			files:  docker(`{"credsStore": "test", "auths": {"ADDR": ` + basic + `}}`),
 			helper: "credentials not found in native keychain",
 		},
 		"helper that fails": {
-			files:  map[string]string{".docker/config.json": `{"credsStore": "test"}`},
+			files:  docker(`{"credsStore": "test"}`),
 			helper: "no JSON",
 			fails:  []string{"docker-credential-test printed no JSON"},
 		},
 		"no such helper": {
-			files: map[string]string{".docker/config.json": `{"credsStore": "nowhere"}`},
+			files: docker(`{"credsStore": "nowhere"}`),
 			fails: []string{`"docker-credential-nowhere" is not on PATH`},
 		},
-	} {
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	r := startRegistry(t, true)
+	image := randomImage(t, "amd64", 1000, 1)
+	ref := r.push(t, "team/app:1", image)
+	for name, tt := range logins() {
 		t.Run(name, func(t *testing.T) {
 			home := isolate(t)
 			for path, content := range tt.files {

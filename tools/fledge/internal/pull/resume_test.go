@@ -133,19 +133,38 @@ func oneLayer(t *testing.T, size int64) (im v1.Image, digest string, blob []byte
 	return im, digestOf(b.Bytes()), b.Bytes()
 }
 
-func TestResume(t *testing.T) {
+// cuttable is an image of one layer in a registry behind a proxy that misbehaves.
+type cuttable struct {
+	*misbehavingProxy
+	ref    string
+	image  v1.Image
+	digest string // of the layer
+	blob   []byte // the layer
+}
+
+func newCuttable(t *testing.T) *cuttable {
+	t.Helper()
 	isolate(t)
 	r := startRegistry(t, false)
 	image, digest, blob := oneLayer(t, 5_000_000)
 	r.push(t, "app:1", image)
 	proxy := startMisbehavingProxy(t, r)
-	ref := proxy.addr + "/app:1"
+	return &cuttable{proxy, proxy.addr + "/app:1", image, digest, blob}
+}
+
+// partial is the layer's unfinished file in a client's cache.
+func (p *cuttable) partial(c *Client) string {
+	return filepath.Join(c.partials(), strings.TrimPrefix(p.digest, "sha256:"))
+}
+
+func TestResume(t *testing.T) {
+	p := newCuttable(t)
 
 	t.Run("a cut connection", func(t *testing.T) {
 		c, notes := newClient(t)
-		proxy.set(func() { proxy.cutAfter, proxy.cuts = 300_000, 3 }) // the config is one of them, at most
-		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
-		ranges := proxy.ranges(digest)
+		p.set(func() { p.cutAfter, p.cuts = 300_000, 3 }) // the config is one of them, at most
+		checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
+		ranges := p.ranges(p.digest)
 		if len(ranges) < 3 || ranges[0] != "" || ranges[1] == "" || ranges[2] == "" {
 			t.Errorf("ranges %q", ranges)
 		}
@@ -157,80 +176,89 @@ func TestResume(t *testing.T) {
 	t.Run("more cuts than attempts", func(t *testing.T) {
 		c, _ := newClient(t)
 		c.Pauses = []time.Duration{time.Millisecond}
-		proxy.set(func() { proxy.cutAfter, proxy.cuts = 1_200_000, 5 }) // but each brings a good deal
-		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
+		p.set(func() { p.cutAfter, p.cuts = 1_200_000, 5 }) // but each brings a good deal
+		checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
 	})
 
 	t.Run("no progress", func(t *testing.T) {
 		c, _ := newClient(t)
-		proxy.set(func() { proxy.cutAfter, proxy.cuts = 1000, 50 })
-		mustFail(t, c, ref, "", amd64, "cut off after", "what has come is kept")
-	})
-
-	t.Run("another run", func(t *testing.T) {
-		c, _ := newClient(t)
-		c.Pauses = []time.Duration{}
-		proxy.set(func() { proxy.cutAfter, proxy.cuts = 900_000, 2 })
-		mustFail(t, c, ref, "", amd64, "no layer", "cut off after")
-		partial := filepath.Join(c.partials(), strings.TrimPrefix(digest, "sha256:"))
-		info, err := os.Stat(partial)
-		if err != nil || info.Size() == 0 {
-			t.Fatalf("partial file: %v, %v", info, err)
-		}
-		resumed := false
-		c.Progress = func(p Progress) { resumed = resumed || (p.Resumed && p.Digest == digest) }
-		proxy.set(func() { proxy.cuts = 0 })
-		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
-		if ranges := proxy.ranges(digest); len(ranges) != 1 || ranges[0] == "" || !resumed {
-			t.Errorf("ranges %q, resumed %v", ranges, resumed)
-		}
-		if _, err := os.Stat(partial); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the partial file is still there: %v", err)
-		}
+		p.set(func() { p.cutAfter, p.cuts = 1000, 50 })
+		mustFail(t, c, p.ref, "", amd64, "cut off after", "what has come is kept")
 	})
 
 	t.Run("no ranges", func(t *testing.T) {
 		c, _ := newClient(t)
-		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.noRanges = 300_000, 2, true })
-		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
-		proxy.set(func() { proxy.noRanges = false })
+		p.set(func() { p.cutAfter, p.cuts, p.noRanges = 300_000, 2, true })
+		checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
 	})
+}
 
-	for name, left := range map[string][]byte{
-		"other bytes left": bytes.Repeat([]byte("x"), 1000),
-		"too much left":    append(bytes.Clone(blob), 'x'),
-		"all left":         blob,
+// TestAnotherRun: a run goes on where an earlier one was cut off.
+func TestAnotherRun(t *testing.T) {
+	p := newCuttable(t)
+	c, _ := newClient(t)
+	c.Pauses = []time.Duration{}
+	p.set(func() { p.cutAfter, p.cuts = 900_000, 2 })
+	mustFail(t, c, p.ref, "", amd64, "no layer", "cut off after")
+	info, err := os.Stat(p.partial(c))
+	if err != nil || info.Size() == 0 {
+		t.Fatalf("partial file: %v, %v", info, err)
+	}
+	resumed := false
+	c.Progress = func(told Progress) { resumed = resumed || (told.Resumed && told.Digest == p.digest) }
+	p.set(func() { p.cuts = 0 })
+	checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
+	want := "bytes=" + strconv.FormatInt(info.Size(), 10) + "-"
+	if ranges := p.ranges(p.digest); len(ranges) != 1 || ranges[0] != want || !resumed {
+		t.Errorf("ranges %q, want %s; resumed %v", ranges, want, resumed)
+	}
+	if _, err := os.Stat(p.partial(c)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the partial file is still there: %v", err)
+	}
+}
+
+// TestLeftOver: whatever an earlier run has left, what comes of it is right.
+func TestLeftOver(t *testing.T) {
+	p := newCuttable(t)
+	for name, tt := range map[string]struct {
+		left     []byte
+		requests int
+	}{
+		"other bytes": {bytes.Repeat([]byte("x"), 1000), 2},
+		"too much":    {append(bytes.Clone(p.blob), 'x'), 1},
+		"all":         {p.blob, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := newClient(t)
-			proxy.set(func() { proxy.cuts = 0 })
-			write(t, filepath.Join(c.partials(), strings.TrimPrefix(digest, "sha256:")), string(left))
-			checkLayers(t, mustPull(t, c, ref, "", amd64), image)
-			if n := len(proxy.ranges(digest)); name == "all left" && n != 0 {
-				t.Errorf("asked %d times for what was there", n)
+			p.set(func() {})
+			write(t, p.partial(c), string(tt.left))
+			checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
+			if n := len(p.ranges(p.digest)); n != tt.requests {
+				t.Errorf("asked %d times, want %d", n, tt.requests)
 			}
 		})
 	}
+}
 
-	t.Run("a server that stops sending", func(t *testing.T) {
-		c, notes := newClient(t)
-		c.Stall = 300 * time.Millisecond
-		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.stall = 300_000, 2, true })
-		checkLayers(t, mustPull(t, c, ref, "", amd64), image)
-		if !strings.Contains(notes.String(), "stopped sending") {
-			t.Errorf("notes: %s", notes)
-		}
-	})
+func TestStall(t *testing.T) {
+	p := newCuttable(t)
+	stalls := func() { p.cutAfter, p.cuts, p.stall = 300_000, 2, true }
 
-	t.Run("interrupted", func(t *testing.T) {
-		c, _ := newClient(t)
-		proxy.set(func() { proxy.cutAfter, proxy.cuts, proxy.stall = 300_000, 2, true })
-		ctx, cancel := context.WithCancel(t.Context())
-		c.Progress = func(Progress) { cancel() }
-		if _, err := c.Pull(ctx, mustParse(t, ref), "", amd64); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v", err)
-		}
-	})
+	c, notes := newClient(t)
+	c.Stall = 300 * time.Millisecond
+	p.set(stalls)
+	checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
+	if !strings.Contains(notes.String(), "stopped sending") {
+		t.Errorf("notes: %s", notes)
+	}
+
+	c, _ = newClient(t)
+	p.set(stalls)
+	ctx, cancel := context.WithCancel(t.Context())
+	c.Progress = func(Progress) { cancel() }
+	if _, err := c.Pull(ctx, mustParse(t, p.ref), "", amd64); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
 }
 
 // TestSizes: a manifest that lies about its layer's size makes nobody fetch more, or believe less.
@@ -267,6 +295,7 @@ func TestSizes(t *testing.T) {
 			t.Fatal(resp.Status)
 		}
 		c, _ := newClient(t)
-		mustFail(t, c, r.Addr+"/app:"+name, "", amd64, digest, "has "+strconv.Itoa(len(blob))+" bytes, and the manifest says "+strconv.Itoa(size))
+		mustFail(t, c, r.Addr+"/app:"+name, "", amd64, digest,
+			"has "+strconv.Itoa(len(blob))+" bytes, and the manifest says "+strconv.Itoa(size))
 	}
 }
