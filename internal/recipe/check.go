@@ -26,14 +26,6 @@ func checkInit(s string) error {
 	return nil
 }
 
-// checkModule wants a name as modprobe has it.
-func checkModule(s string) error {
-	if !isName(s, "-") {
-		return errors.New(`is not the name of a module, such as "virtio_net": letters, digits, _ and -`)
-	}
-	return nil
-}
-
 // checkBuildArg wants a name that a Dockerfile can refer to, as $NAME.
 func checkBuildArg(name, value string) error {
 	if !isName(name, "") || strings.ContainsRune("0123456789", rune(name[0])) {

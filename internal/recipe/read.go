@@ -268,12 +268,9 @@ func (d *decoder) filesystem(top *tomlread.Table, strategy string) Filesystem {
 
 func (d *decoder) kernel(top *tomlread.Table, init Init) Kernel {
 	t := d.Sub(top, "kernel")
-	k := Kernel{Modules: d.Text(t, "modules"), ExtraModules: d.List(t, "extra_modules", checkModule)}
-	switch {
-	case t.Present() && init.None:
+	k := Kernel{Modules: d.Text(t, "modules")}
+	if t.Present() && init.None {
 		d.Errorf(t.At(), "[kernel] has modules for Fledge's init to load, which [init] none = true leaves out; remove it")
-	case t.Has("extra_modules") && !t.Has("modules"):
-		d.Errorf(d.Key(t, "extra_modules"), "kernel.extra_modules needs kernel.modules, the kernel to take them from")
 	}
 	return k
 }

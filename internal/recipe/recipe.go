@@ -79,8 +79,7 @@ type Init struct {
 
 // Kernel says whose modules go in for the init to load.
 type Kernel struct {
-	Modules      string   // lib/modules/RELEASE, a folder or a tar; "" for a kernel that has all built in
-	ExtraModules []string // names of modules beyond those that every boot needs
+	Modules string // lib/modules/RELEASE, a folder or a tar; "" for a kernel that has all built in
 }
 
 // Mapping puts a file or the contents of a folder into the image.

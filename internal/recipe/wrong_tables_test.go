@@ -97,22 +97,10 @@ var wrongInit = []wrong{
 	{"kernel without an init", cpio + "[init]\nnone = true\n[kernel]\nmodules = \"lib/modules/6.1\"\n", seen,
 		`fledge.toml:5:2: [kernel] has modules for Fledge's init to load, which [init] none = true leaves out; ` +
 			`remove it`},
-	{"modules without a kernel", cpio + "[kernel]\nextra_modules = [\"9p\"]\n", seen,
-		`fledge.toml:4:1: kernel.extra_modules needs kernel.modules, the kernel to take them from`},
-	{"extra modules as text", cpio + "[kernel]\nmodules = \"m\"\nextra_modules = \"9p\"\n", seen,
-		`fledge.toml:5:17: kernel.extra_modules must be an array of strings such as ["9p"], not a string`},
-	{"file of a module", cpio + "[kernel]\nmodules = \"m\"\nextra_modules = [\"9p\", \"fs/ext4.ko\"]\n", seen,
-		`fledge.toml:5:24: kernel.extra_modules[1] = "fs/ext4.ko" is not the name of a module, such as ` +
-			`"virtio_net": letters, digits, _ and -`},
-	{"number as a module", cpio + "[kernel]\nmodules = \"m\"\nextra_modules = [9]\n", seen,
-		`fledge.toml:5:18: kernel.extra_modules[0] must be a string, not an integer`},
-	{"empty module", cpio + "[kernel]\nmodules = \"m\"\nextra_modules = [\"\"]\n", seen,
-		`fledge.toml:5:18: kernel.extra_modules[0] = "" is not the name of a module, such as "virtio_net": ` +
-			`letters, digits, _ and -`},
 	{"empty modules", cpio + "[kernel]\nmodules = \"\"\n", seen,
 		`fledge.toml:4:11: kernel.modules must not be empty`},
 	{"kernel image", cpio + "[kernel]\nbzimage = \"vmlinuz\"\n", seen,
-		`fledge.toml:4:1: unknown key "bzimage" in [kernel]; known are "extra_modules", "modules"`},
+		`fledge.toml:4:1: unknown key "bzimage" in [kernel]; known is "modules"`},
 }
 
 // wrongMappings are mistakes in [mappings].

@@ -140,6 +140,11 @@ func Settings(r *recipe.Recipe) (s packing.Settings, err error) {
 
 // publish gives the outputs their names.
 func (t *task) publish(r *Result) error {
+	for _, a := range r.Artifacts {
+		if info, err := os.Lstat(filepath.Join(t.Dir, a.Path)); err == nil && info.IsDir() {
+			return fmt.Errorf("the %s: %s is a folder; move it, or choose another name with --output", a.Kind, filepath.Join(t.Dir, a.Path))
+		}
+	}
 	for i, a := range r.Artifacts {
 		to := filepath.Join(t.Dir, a.Path)
 		if err := os.Rename(filepath.Join(t.temp, a.Path), to); err != nil {

@@ -3,6 +3,8 @@ package build
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
 	"github.com/fledge-build/fledge/tools/fledge/internal/pull"
@@ -60,9 +62,9 @@ func (t *task) pull(ctx context.Context, ref pull.Reference, name string) (*pull
 		}
 	}
 	bars := newPullBars(t.UI, name)
-	defer bars.end()
 	t.Pull.Progress = bars.progress
 	im, err := t.Pull.Pull(ctx, ref, digest, t.platform())
+	bars.end(err)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +93,12 @@ func (t *task) resolve(ctx context.Context, ref pull.Reference, name string) (st
 type pullBars struct {
 	ui    *ui.UI
 	image string
-	steps map[string]*ui.Step
+	steps map[string]*ui.Step      // by the digest of the blob
+	last  map[string]pull.Progress // what was told of it last
 }
 
 func newPullBars(u *ui.UI, image string) *pullBars {
-	return &pullBars{u, image, map[string]*ui.Step{}}
+	return &pullBars{u, image, map[string]*ui.Step{}, map[string]pull.Progress{}}
 }
 
 // progress implements pull.Client's Progress, which is never called twice at once.
@@ -108,18 +111,21 @@ func (b *pullBars) progress(p pull.Progress) {
 		step = b.ui.Step("pull %s %s", b.image, short(p.Digest))
 		b.steps[p.Digest] = step
 	}
-	step.Progress(p.Done, p.Total)
-	if p.Done == p.Total {
-		resumed := ""
-		if p.Resumed {
-			resumed = ", resumed"
-		}
-		step.Done("%s%s", ui.Size(p.Total), resumed)
-	}
+	step.Progress(p.Done, max(0, p.Total))
+	b.last[p.Digest] = p
 }
 
-func (b *pullBars) end() {
-	for _, s := range b.steps {
-		s.End()
+// end ends the steps.
+func (b *pullBars) end(err error) {
+	for _, digest := range slices.Sorted(maps.Keys(b.steps)) {
+		step, last := b.steps[digest], b.last[digest]
+		switch {
+		case err != nil:
+			step.End()
+		case last.Resumed:
+			step.Done("%s, resumed", ui.Size(last.Done))
+		default:
+			step.Done("%s", ui.Size(last.Done))
+		}
 	}
 }

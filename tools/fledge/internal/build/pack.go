@@ -162,7 +162,7 @@ func (t *task) modules(choose func(*kmod.Tree, []string) ([]kmod.Module, error))
 	if err != nil {
 		return nil, fmt.Errorf("%s: kernel.modules: %w", t.Recipe.File, err)
 	}
-	modules, err := choose(tree, k.ExtraModules)
+	modules, err := choose(tree, nil)
 	if closeErr := tree.Close(); err == nil {
 		err = closeErr
 	}

@@ -51,10 +51,9 @@ var unfit = []struct {
 	{"context that leaves the folder", cpio + "[source]\ndockerfile = \"Dockerfile\"\ncontext = \"..\"\n", locked(),
 		map[string]string{m: manifestTOML, "Dockerfile": "FROM scratch\n"},
 		"DIR/fledge.toml: source.context: .. is not below the folder of the recipe, which becomes the Bazel package: move it there"},
-	{"extra modules and a tar", cpio + "[kernel]\nmodules = \"m.tar\"\nextra_modules = [\"9p\"]\n", locked(),
+	{"modules in a tar", cpio + "[kernel]\nmodules = \"m.tar\"\n", locked(),
 		map[string]string{m: manifestTOML, "m.tar": ""},
-		"DIR/fledge.toml: kernel.extra_modules: the rules bundle what booting needs alone; remove them, or keep building with fledge build\n" +
-			"DIR/fledge.toml: kernel.modules: m.tar has no modules.builtin: Bazel takes the files of lib/modules/RELEASE; unpack it if it " +
+		"DIR/fledge.toml: kernel.modules: m.tar has no modules.builtin: Bazel takes the files of lib/modules/RELEASE; unpack it if it " +
 			"is a tar"},
 	{"mappings that Bazel has no labels for", cpio + "[mappings]\n\"a:b\" = \"/a\"\n\"pkg/f\" = \"/b\"\nempty = \"/c\"\n\".\" = \"/d\"\n" +
 		"gone = \"/e\"\nsub = \"/f\"\nx = \"/g\"\n\"./x\" = \"/h\"\n", locked(),

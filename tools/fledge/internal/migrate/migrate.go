@@ -131,9 +131,6 @@ func (p *planner) addKernel(r *rule) {
 	if k.Modules == "" {
 		return
 	}
-	if len(k.ExtraModules) > 0 {
-		p.errorf("kernel.extra_modules: the rules bundle what booting needs alone; remove them, or keep building with fledge build")
-	}
 	rel, ok := p.inside("kernel.modules", k.Modules)
 	if !ok {
 		return
