@@ -30,6 +30,7 @@ type misbehavingProxy struct {
 	cuts     int   // how many answers are cut
 	stall    bool  // stop sending in the place of a cut
 	noRanges bool
+	refuse   int // how many requests for manifests are too many; docker-registry has no rate limit of its own
 	requests []*http.Request
 }
 
@@ -51,7 +52,15 @@ func startMisbehavingProxy(t *testing.T, r *registry) *misbehavingProxy {
 		if m.noRanges {
 			req.Header.Del("Range")
 		}
+		tooMany := strings.Contains(req.URL.Path, "/manifests/") && m.refuse > 0
+		if tooMany {
+			m.refuse--
+		}
 		m.mu.Unlock()
+		if tooMany {
+			http.Error(w, `{"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}`, http.StatusTooManyRequests)
+			return
+		}
 		if cutAfter == 0 {
 			forward.ServeHTTP(w, req)
 			return
@@ -259,6 +268,18 @@ func TestStall(t *testing.T) {
 	if _, err := c.Pull(ctx, mustParse(t, p.ref), "", amd64); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestTooManyRequests(t *testing.T) {
+	p := newCuttable(t)
+	c, notes := newClient(t)
+	p.set(func() { p.refuse = 2 })
+	checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
+	if !strings.Contains(notes.String(), "TOOMANYREQUESTS: slow down; trying again in 1ms") {
+		t.Errorf("notes: %s", notes)
+	}
+	p.set(func() { p.refuse = 100 })
+	mustFail(t, c, p.ref, "", amd64, "429 Too Many Requests", "TOOMANYREQUESTS: slow down", "wait, log in for a higher limit")
 }
 
 // TestSizes: a manifest that lies about its layer's size makes nobody fetch more, or believe less.
