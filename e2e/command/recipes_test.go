@@ -226,6 +226,7 @@ func TestCommand(t *testing.T) {
 		{"Interrupt", k.testInterrupt},
 		{"Errors", k.testErrors},
 		{"OrdinaryUser", k.testOrdinaryUser},
+		{"Rules", k.testRules},
 	} {
 		t.Run(c.name, c.run)
 	}
