@@ -226,3 +226,22 @@ func wantProgram(t *testing.T, w *harness.Workspace, tool string, modules map[st
 		t.Errorf("%s has %d modules only", tool, len(info.Deps))
 	}
 }
+
+// gobuild is compiled before any Go module is fetched, so that it may need Fledge's packages and the standard library alone.
+func TestGobuildNeedsNoModule(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./tools/gobuild")
+	cmd.Dir = toolrun.Repository()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := strings.Fields(string(out))
+	if len(packages) == 0 {
+		t.Fatal("go list names no package")
+	}
+	for _, path := range packages {
+		if !strings.HasPrefix(path, "github.com/fledge-build/fledge/") {
+			t.Errorf("gobuild needs %s", path)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/solve"
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/terminal"
 	"github.com/fledge-build/fledge/internal/vmm/cloudhypervisor"
 	"github.com/fledge-build/fledge/internal/vmm/drivers"
 )
@@ -171,7 +172,7 @@ func (f *flags) chooseDriver(m *solve.Machine, stderr io.Writer) (err error) {
 
 // events says what shows the progress, and what ends that.
 func (f *flags) events(stderr io.Writer) (show func(wire.Event), done func()) {
-	width := cli.TerminalWidth(stderr)
+	width := terminal.Width(stderr)
 	switch {
 	case f.progress == "quiet":
 		return solve.Warnings(stderr), func() {}

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/solve"
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/terminal"
 )
 
 // Modes of a UI.
@@ -40,7 +40,7 @@ type UI struct {
 
 // New makes a UI for a mode. Results go to out, all else to err; with JSON everything goes to out.
 func New(out, err io.Writer, mode string) *UI {
-	u := &UI{mode: mode, out: out, err: err, width: cli.TerminalWidth(err), began: time.Now()}
+	u := &UI{mode: mode, out: out, err: err, width: terminal.Width(err), began: time.Now()}
 	if mode == Auto {
 		u.mode = Plain
 		if u.width > 0 {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package terminal
 
 import (
 	"io"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TerminalWidth is the width of the terminal that w is, in characters, or 0 when it is none.
-func TerminalWidth(w io.Writer) int {
+// Width is the width of the terminal that w is, in characters, or 0 when it is none.
+func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return 0
