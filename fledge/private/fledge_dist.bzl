@@ -1,4 +1,4 @@
-"""The fledge command as people download it; Fledge alone uses this rule."""
+"""The fledge command and its man pages as people download them; Fledge alone uses these rules."""
 
 def _linux_impl(_settings, _attr):
     return {
@@ -51,4 +51,27 @@ The output is `NAME/fledge`.
         "_mkdist": attr.label(default = Label("//tools/bin:mkdist"), cfg = "exec", executable = True),
     },
     executable = True,
+)
+
+def _fledge_man_impl(ctx):
+    out = ctx.actions.declare_directory(ctx.label.name)
+    args = ctx.actions.args()
+    args.add("man")
+    args.add_all([out], before_each = "--dir", expand_directories = False, format_each = "%s/man1")
+    ctx.actions.run(
+        mnemonic = "FledgeMan",
+        progress_message = "Writing the man pages %{output}",
+        executable = ctx.executable._fledge,
+        arguments = [args],
+        outputs = [out],
+        execution_requirements = {"supports-path-mapping": "1"},
+    )
+    return [DefaultInfo(files = depset([out]))]
+
+fledge_man = rule(
+    implementation = _fledge_man_impl,
+    doc = "Writes the man pages of all commands to the folder `NAME/man1`.",
+    attrs = {
+        "_fledge": attr.label(default = Label("//tools/bin:fledge"), cfg = "exec", executable = True),
+    },
 )

@@ -61,6 +61,18 @@ interrupted, 2 the command line is wrong.`,
 	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "`HOST:GUEST`: pass TCP port HOST of 127.0.0.1 on to the guest's; GUEST alone takes a free one; may be repeated")
 	flags.DurationVar(&f.limit, "timeout", 0, "end the machine after that `long`, with an error (default: never)")
 	flags.StringVar(&f.vmm, "vmm", drivers.Auto, "what runs the machine: `monitor` qemu, cloud-hypervisor or auto")
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return []string{"json", "img", "cpio", "gz", "zst", "xz", "lz4"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	for name, values := range map[string][]string{
+		"arch": {"amd64", "arm64"}, "vmm": {drivers.Auto, drivers.CloudHypervisor, drivers.QEMU},
+	} {
+		// The error is for flags that do not exist.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
 	return cmd
 }
 

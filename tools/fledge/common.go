@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -27,14 +28,14 @@ type commonFlags struct {
 }
 
 func (c *commonFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&c.cache, "cache", os.Getenv(cacheVariable), "`folder` of what is kept between builds; by default "+
+	flags.StringVar(&c.cache, "cache", "", "`folder` of what is kept between builds; by default "+
 		cacheVariable+", else fledge/store in the user's cache folder")
 }
 
 // folder is the folder of what is kept between runs.
 func (c *commonFlags) folder() (string, error) {
-	if c.cache != "" {
-		return filepath.Abs(c.cache)
+	if named := cmp.Or(c.cache, os.Getenv(cacheVariable)); named != "" {
+		return filepath.Abs(named)
 	}
 	user, err := os.UserCacheDir()
 	if err != nil {

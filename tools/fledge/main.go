@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newBuildCommand(), newUpdateCommand(), newBootCommand(), newMigrateCommand())
+	root.AddCommand(newBuildCommand(), newUpdateCommand(), newMigrateCommand(), newBootCommand(), newVersionCommand(), newManCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	return root
 }
