@@ -254,7 +254,7 @@ func (k *kit) testErrors(t *testing.T) {
 		{[]string{"build", "--manifest", "missing.toml"}, 1, "missing.toml: no such file"},
 		{[]string{"build", "Dockerfile"}, 1, "Dockerfile: no such file"},
 		{[]string{"build", "--target", "x"}, 2, "--target is for fledge build DOCKERFILE"},
-		{[]string{"build", "a", "b"}, 2, "accepts at most 1 arg"},
+		{[]string{"build", "a", "b"}, 2, "build takes one Dockerfile"},
 		{[]string{"build", "--arch", "mips"}, 2, "it is amd64 or arm64"},
 		{[]string{"build", "--nonsense"}, 2, "unknown flag: --nonsense"},
 		{[]string{"build", "--output", "dist/"}, 2, "give a name"},

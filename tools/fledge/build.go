@@ -48,7 +48,12 @@ did not change since an earlier build is neither fetched nor packed again.`,
   fledge build --locked --json
   fledge build ./Dockerfile --build-arg VERSION=1.2.3 --network
   fledge build ./Dockerfile --output-initramfs --output app`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef("build takes one Dockerfile, and %d arguments are given", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	flags := cmd.Flags()
