@@ -190,6 +190,12 @@ func TestVersionsStay(t *testing.T) {
 	if diff := cmp.Diff(modules, goCommand(t, with, "list", "-m", "all")); diff != "" {
 		t.Errorf("go list -m all, -before +after a build:\n%s", diff)
 	}
+	if fetched, err := filepath.Glob(filepath.Join(with.OutputBase, "external", "*fledge_deps")); err != nil || len(fetched) != 1 {
+		t.Errorf("what the rules' programs need is in %q (%v)", fetched, err)
+	}
+	if fetched, err := filepath.Glob(filepath.Join(with.OutputBase, "external", "*fledge_cli_*")); err != nil || len(fetched) > 0 {
+		t.Errorf("the rules fetch what the fledge command needs: %q (%v)", fetched, err)
+	}
 	wantProgram(t, with, "tools/guest/guest", guest, 50)
 	wantProgram(t, with, "tools/bin/packer", own, 5)
 	wantProgram(t, with, "tools/bin/solver", own, 1)
