@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/manifest"
+	"github.com/fledge-build/fledge/tools/fledge/internal/naming"
 )
 
 // Artifact is what there is to boot.
@@ -40,7 +41,7 @@ func Find(image, initramfs string) (Artifact, error) {
 	case kind == kindInitramfs && initramfs != "":
 		return a, fmt.Errorf("%s is an initramfs itself, so that --initramfs has no place", image)
 	}
-	for _, name := range manifestsOf(image) {
+	for _, name := range naming.ManifestsOf(image) {
 		found, err := a.useManifest(name, image)
 		if found || err != nil {
 			return a, err
@@ -90,28 +91,12 @@ func kindOf(image string) (kind, error) {
 	return kindDisk, nil
 }
 
-// stem is an image's name without what tells its kind.
-func stem(image string) string {
-	for _, end := range []string{".img", ".squashfs", ".ext4", ".cpio.gz", ".cpio.zst", ".cpio.xz", ".cpio.lz4", ".cpio"} {
-		if s, ok := strings.CutSuffix(image, end); ok {
-			return s
-		}
-	}
-	return image
-}
-
-// manifestsOf are the names that the manifest of an image may have: app.img has app.manifest.json, app-rootfs.img too.
-func manifestsOf(image string) []string {
-	s := stem(image)
-	return []string{s + ".manifest.json", strings.TrimSuffix(s, "-rootfs") + ".manifest.json"}
-}
-
 func (a *Artifact) findInitramfs() error {
 	if a.Initramfs != "" {
 		_, err := os.Stat(a.Initramfs)
 		return err
 	}
-	s := stem(a.Rootfs)
+	s := naming.Stem(a.Rootfs)
 	names := []string{s + ".initramfs.cpio.gz", strings.TrimSuffix(s, "-rootfs") + ".initramfs.cpio.gz"}
 	for _, name := range names {
 		if _, err := os.Stat(name); err == nil {
@@ -135,7 +120,7 @@ func (a *Artifact) useManifest(name, image string) (found bool, err error) {
 		if part == nil {
 			continue
 		}
-		if file, err := located(name, part); err == nil && filepath.Clean(file) == filepath.Clean(image) {
+		if file, err := naming.Located(name, part); err == nil && filepath.Clean(file) == filepath.Clean(image) {
 			return true, a.readManifest(name)
 		}
 	}
@@ -168,22 +153,8 @@ func (a *Artifact) readManifest(name string) error {
 	return nil
 }
 
-// located is the file that a manifest names: URLs are relative to it.
-func located(name string, part *manifest.Artifact) (string, error) {
-	url := strings.TrimPrefix(part.URL, "file://")
-	switch {
-	case strings.Contains(url, "://"):
-		return "", fmt.Errorf("url %s is not of this machine: fetch it and put it beside the manifest under its own name", url)
-	case url == "":
-		return "", errors.New("it has no url")
-	case filepath.IsAbs(url):
-		return url, nil
-	}
-	return filepath.Join(filepath.Dir(name), filepath.FromSlash(url)), nil
-}
-
 func checked(name, what string, part *manifest.Artifact) (string, error) {
-	file, err := located(name, part)
+	file, err := naming.Located(name, part)
 	if err != nil {
 		return "", fmt.Errorf("%s: %s: %w", name, what, err)
 	}

@@ -312,3 +312,13 @@ func noEOF(err error) error {
 	}
 	return err
 }
+
+// Compressor names the compressor that made what begins with head, or gives "".
+func Compressor(head []byte) string {
+	for _, c := range compressors {
+		if bytes.HasPrefix(head, []byte(c.magic)) {
+			return c.name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
+	"github.com/fledge-build/fledge/tools/fledge/internal/inspect"
+)
+
+// inspectFlags is the command line of fledge inspect.
+type inspectFlags struct {
+	format, path           string
+	depth                  int
+	sizes, verify, digests bool
+}
+
+func newInspectCommand() *cobra.Command {
+	var f inspectFlags
+	cmd := &cobra.Command{
+		Use:   "inspect IMAGE",
+		Short: "Show what is in an image",
+		Long: `Show what is in an image: a squashfs or an initramfs (cpio), also one that others made, or the image that a manifest.json names. What
+it is shows in its content, not in its name. With an image, NAME.manifest.json is shown that lies beside it.
+
+--format text is a summary, tree a line an entry, json everything for programs, mtree a specification for mtree and bsdtar.
+docs/inspect.md tells the formats.
+
+--verify reads every block and checks that all of the image agrees, also with the manifest's digest.
+
+Exit codes: 0 success, 1 the image is damaged or cannot be read, 2 the command line is wrong.`,
+		Example: `  fledge inspect nginx-rootfs.img
+  fledge inspect nginx.manifest.json --verify
+  fledge inspect nginx-rootfs.img --format tree --path etc/nginx
+  fledge inspect nginx-rootfs.img --sizes --depth 3
+  fledge inspect nginx-rootfs.img --format json | jq -r '.entries[] | select(.mode | startswith("4")) | .path'
+  fledge inspect nginx-rootfs.img --format mtree > nginx.mtree`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return cli.Usagef("inspect takes one image, and %d are given", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.format, "format", "text", "`form` of the output: text, tree, json or mtree")
+	flags.StringVar(&f.path, "path", "/", "show what is at this `path` of the image and below it")
+	flags.IntVar(&f.depth, "depth", 2, "`levels` of directories that text and tree show; -1 is all (default 2, of a tree all)")
+	flags.BoolVar(&f.sizes, "sizes", false, "show the sizes of all directories, and of all segments of an initramfs")
+	flags.BoolVar(&f.digests, "digests", false, "with --format json, the SHA-256 of every file's content, which takes reading them all")
+	flags.BoolVar(&f.verify, "verify", false, "read and check everything, and fail at the first damaged place")
+	flags.Lookup("depth").DefValue = ""
+	return cmd
+}
+
+func (f *inspectFlags) run(cmd *cobra.Command, name string) error {
+	switch f.format {
+	case "text", "tree", "json", "mtree":
+	default:
+		return cli.Usagef("--format %s: there are text, tree, json and mtree", f.format)
+	}
+	if f.digests && f.format != "json" {
+		return cli.Usagef("--digests goes with --format json (mtree has digests always)")
+	}
+	if f.format == "tree" && !cmd.Flags().Changed("depth") {
+		f.depth = -1
+	}
+	im, err := imagefile.Open(name)
+	if err != nil {
+		return err
+	}
+	defer im.Close()
+	if f.verify {
+		if err := im.VerifyAll(); err != nil {
+			return err
+		}
+	}
+	if err := f.show(cmd, im); err != nil {
+		return fmt.Errorf("%s: %w", im.Name, err)
+	}
+	return nil
+}
+
+func (f *inspectFlags) show(cmd *cobra.Command, im *imagefile.Image) error {
+	out, within := cmd.OutOrStdout(), cleanPath(f.path)
+	switch f.format {
+	case "tree":
+		return inspect.Tree(out, im, within, f.depth, f.sizes)
+	case "json":
+		return inspect.JSON(out, im, within, f.digests)
+	case "mtree":
+		return inspect.MTree(out, im, within)
+	}
+	return inspect.Text(out, im, inspect.TextOptions{Path: within, Depth: f.depth, Sizes: f.sizes, Verified: f.verify})
+}
+
+// cleanPath is a path of an image in the form that artifacts have, relative to the root.
+func cleanPath(p string) string {
+	if p = strings.TrimPrefix(path.Clean("/"+p), "/"); p != "" {
+		return p
+	}
+	return "."
+}

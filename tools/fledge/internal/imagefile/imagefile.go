@@ -1,0 +1,166 @@
+// Package imagefile opens images by what is in them, never by their names, and finds the manifests that go with them.
+package imagefile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
+	"github.com/fledge-build/fledge/tools/fledge/internal/cpioread"
+	"github.com/fledge-build/fledge/tools/fledge/internal/squashfsread"
+)
+
+// Image is an opened image.
+type Image struct {
+	artifact.Artifact
+	Name     string    // the file
+	Manifest *Manifest // nil is none
+	f        *os.File
+}
+
+// Open opens the image in a file. The name of a manifest.json stands for the rootfs that the manifest names, or else
+// its initramfs.
+func Open(name string) (*Image, error) { return open(name, true) }
+
+func open(name string, manifest bool) (*Image, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	head, size, err := begin(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if manifest && bytes.HasPrefix(bytes.TrimSpace(head), []byte("{")) {
+		f.Close()
+		return openManifest(name)
+	}
+	im := &Image{Name: name, f: f}
+	if im.Artifact, err = detect(f, size, head); err == nil {
+		im.Manifest, err = findManifest(name)
+	} else {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return im, nil
+}
+
+// Close closes the file.
+func (im *Image) Close() error { return im.f.Close() }
+
+// FileDigest is the SHA-256 of the file, as "sha256:HEX".
+func (im *Image) FileDigest() (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(im.f, 0, im.Info().Size)); err != nil {
+		return "", fmt.Errorf("%s: %w", im.Name, err)
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}
+
+// headSize is enough for the magics of file systems that are only recognised.
+const headSize = 68 << 10
+
+func begin(f *os.File) (head []byte, size int64, err error) {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case info.IsDir():
+		return nil, 0, errors.New("a folder, not an image")
+	}
+	// Devices have their size at their end only.
+	if size, err = f.Seek(0, io.SeekEnd); err != nil {
+		return nil, 0, fmt.Errorf("it cannot be read at any place, as an image has to be: %w", err)
+	}
+	head = make([]byte, min(headSize, size))
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, err
+	}
+	return head, size, nil
+}
+
+func detect(r io.ReaderAt, size int64, head []byte) (artifact.Artifact, error) {
+	if bytes.HasPrefix(head, []byte(squashfsread.Magic)) {
+		return opened(squashfsread.Open(r, size))
+	}
+	for _, m := range []string{cpioread.MagicNewc, cpioread.MagicCRC} {
+		if bytes.HasPrefix(head, []byte(m)) {
+			return opened(cpioread.Open(r, size))
+		}
+	}
+	if what := recognise(head); what != "" {
+		return nil, fmt.Errorf("this is %s; fledge reads squashfs images and cpio archives (initramfs)", what)
+	}
+	if name := cpioread.Compressor(head); name != "" {
+		a, err := cpioread.Open(r, size)
+		if err != nil {
+			return nil, fmt.Errorf("data compressed with %s, read as an initramfs: %w", name, err)
+		}
+		return a, nil
+	}
+	return nil, fmt.Errorf("neither a squashfs image nor a cpio archive (initramfs): it begins with %x", head[:min(8, len(head))])
+}
+
+// opened makes an interface of a reader, without that of a nil one.
+func opened[R artifact.Artifact](r R, err error) (artifact.Artifact, error) {
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// recognise names what an image is that fledge does not read.
+func recognise(head []byte) string {
+	if len(head) == 0 {
+		return "an empty file"
+	}
+	for _, known := range []struct {
+		at          int
+		magic, name string
+	}{
+		{0, "sqsh", "a squashfs image of an old big-endian version"},
+		{0, "070707", "a cpio archive in the old portable format"},
+		{0, "\xc7\x71", "a cpio archive in the old binary format"},
+		{0, "\x04\x22\x4d\x18", "an lz4 frame, which no kernel takes for an initramfs (lz4 -l makes what it takes)"},
+		{0x438, "\x53\xef", "an ext2, ext3 or ext4 file system"},
+		{0x400, "\xe2\xe1\xf5\xe0", "an EROFS file system"},
+		{0x400, "\x10\x20\xf5\xf2", "an F2FS file system"},
+		{0, "XFSB", "an XFS file system"},
+		{0x10040, "_BHRfS_M", "a Btrfs file system"},
+		{0, "QFI\xfb", "a qcow2 disk"},
+		{0, "\x7fELF", "an ELF program"},
+		{0, "PK\x03\x04", "a zip archive"},
+		{257, "ustar", "a tar archive"},
+		{0x202, "HdrS", "a Linux kernel"},
+		{510, "\x55\xaa", "a disk with partitions, or a boot sector"},
+	} {
+		if len(head) > known.at && bytes.HasPrefix(head[known.at:], []byte(known.magic)) {
+			return known.name
+		}
+	}
+	return ""
+}
+
+// VerifyAll reads and checks everything, also that the digest is that of the manifest.
+func (im *Image) VerifyAll() error {
+	if err := im.Verify(); err != nil {
+		return fmt.Errorf("%s: %w", im.Name, err)
+	}
+	if im.Manifest == nil || im.Manifest.Checksum == "" {
+		return nil
+	}
+	digest, err := im.FileDigest()
+	if err == nil && digest != im.Manifest.Checksum {
+		err = fmt.Errorf("%s: its digest is %s, and %s says %s: one of the two is of another build; build both anew",
+			im.Name, digest, im.Manifest.Name, im.Manifest.Checksum)
+	}
+	return err
+}

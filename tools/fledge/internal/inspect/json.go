@@ -1,0 +1,146 @@
+package inspect
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/manifest"
+	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
+	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
+)
+
+// JSONVersion is the version of the form of JSON; keys may be added without a new one.
+const JSONVersion = 1
+
+// jsonImage is the beginning of the form. The entries and totals follow.
+type jsonImage struct {
+	Version int    `json:"version"`
+	Image   string `json:"image"` // name of the file
+	*artifact.Info
+	Digest       string             `json:"digest"`
+	ManifestFile string             `json:"manifest_file,omitempty"`
+	Manifest     *manifest.Manifest `json:"manifest"`
+	Matches      *bool              `json:"manifest_matches"` // the digest is that of the manifest; null without one
+}
+
+// jsonEntry is an entry. Of names that are not UTF-8, the plain field has U+FFFD in place of what is wrong, and the
+// field with _base64 all of the bytes.
+type jsonEntry struct {
+	Path        string      `json:"path"`
+	PathBytes   []byte      `json:"path_base64,omitempty"`
+	Type        string      `json:"type"`
+	Mode        string      `json:"mode"` // four octal digits
+	UID         uint32      `json:"uid"`
+	GID         uint32      `json:"gid"`
+	MTime       int64       `json:"mtime"`
+	Links       uint32      `json:"nlink"`
+	Inode       uint64      `json:"inode"`
+	Size        *int64      `json:"size,omitempty"`
+	Stored      *int64      `json:"stored,omitempty"`
+	SHA256      string      `json:"sha256,omitempty"`
+	Target      string      `json:"target,omitempty"`
+	TargetBytes []byte      `json:"target_base64,omitempty"`
+	Major       *uint32     `json:"major,omitempty"`
+	Minor       *uint32     `json:"minor,omitempty"`
+	Segment     *int        `json:"segment,omitempty"`
+	Xattrs      []jsonXattr `json:"xattrs,omitempty"`
+}
+
+type jsonXattr struct {
+	Name      string `json:"name"`
+	NameBytes []byte `json:"name_base64,omitempty"`
+	Value     []byte `json:"value_base64"`
+}
+
+// text gives a name as JSON can hold it, and its bytes when that is not all of it.
+func text(name string) (string, []byte) {
+	if utf8.ValidString(name) {
+		return name, nil
+	}
+	return name, []byte(name) // the encoder puts U+FFFD in place of what is no UTF-8
+}
+
+// JSON writes the image and the entries at path and below it, an entry a line. With digests, files have the SHA-256 of
+// their contents, for which all have to be read.
+func JSON(w io.Writer, im *imagefile.Image, path string, digests bool) error {
+	head, err := jsonHead(im)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(w, 1<<16)
+	out.Write(head[:len(head)-1])
+	out.WriteString(`,"entries":[`)
+	s := newSummarizer(im, path, 0)
+	segments := im.Info().Kind == artifact.CPIO
+	for e, err := range im.Walk(path) {
+		if err != nil {
+			return err
+		}
+		line, err := encodeEntry(im, e, segments, digests)
+		if err != nil {
+			return err
+		}
+		if !s.empty() {
+			out.WriteByte(',')
+		}
+		out.WriteByte('\n')
+		out.Write(line)
+		s.add(e)
+	}
+	totals, err := json.Marshal(s.s.Totals)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n],\"totals\":%s}\n", totals)
+	return out.Flush()
+}
+
+func jsonHead(im *imagefile.Image) ([]byte, error) {
+	head := jsonImage{Version: JSONVersion, Image: im.Name, Info: im.Info()}
+	var err error
+	if head.Digest, err = im.FileDigest(); err != nil {
+		return nil, err
+	}
+	if m := im.Manifest; m != nil {
+		head.ManifestFile, head.Manifest = m.Name, m.Manifest
+		if m.Checksum != "" {
+			matches := m.Checksum == head.Digest
+			head.Matches = &matches
+		}
+	}
+	return json.Marshal(head)
+}
+
+func encodeEntry(a artifact.Artifact, e *artifact.Entry, segments, digests bool) ([]byte, error) {
+	j := jsonEntry{
+		Type: e.TypeName(), Mode: fmt.Sprintf("%04o", e.Mode), UID: e.UID, GID: e.GID, MTime: e.ModTime,
+		Links: e.Links, Inode: e.Inode,
+	}
+	j.Path, j.PathBytes = text(e.Path)
+	j.Target, j.TargetBytes = text(e.Target)
+	for _, x := range e.Xattrs {
+		name, raw := text(x.Name)
+		j.Xattrs = append(j.Xattrs, jsonXattr{name, raw, append([]byte{}, x.Value...)})
+	}
+	if e.IsDevice() {
+		j.Major, j.Minor = &e.Major, &e.Minor
+	}
+	if segments {
+		j.Segment = &e.Segment
+	}
+	if e.Type == fstree.Regular {
+		j.Size, j.Stored = &e.Size, &e.Stored
+		if digests {
+			sum, err := a.Digest(e)
+			if err != nil {
+				return nil, err
+			}
+			j.SHA256 = fmt.Sprintf("%x", sum)
+		}
+	}
+	return json.Marshal(j)
+}
