@@ -50,11 +50,10 @@ Exit codes: 0 success, 1 the image is damaged or cannot be read, 2 the command l
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "text", "`form` of the output: text, tree, json or mtree")
 	flags.StringVar(&f.path, "path", "/", "show what is at this `path` of the image and below it")
-	flags.IntVar(&f.depth, "depth", 2, "`levels` of directories that text and tree show; -1 is all (default 2, of a tree all)")
+	flags.IntVar(&f.depth, "depth", 2, "`levels` of directories to show, -1 is all; a tree shows all unless this is given")
 	flags.BoolVar(&f.sizes, "sizes", false, "show the sizes of all directories, and of all segments of an initramfs")
 	flags.BoolVar(&f.digests, "digests", false, "with --format json, the SHA-256 of every file's content, which takes reading them all")
 	flags.BoolVar(&f.verify, "verify", false, "read and check everything, and fail at the first damaged place")
-	flags.Lookup("depth").DefValue = ""
 	return cmd
 }
 
