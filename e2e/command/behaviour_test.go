@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -269,33 +268,5 @@ func (k *kit) testErrors(t *testing.T) {
 	}
 	if after := names(t, dir); !slices.Equal(after, before) {
 		t.Errorf("files %q, before %q", after, before)
-	}
-}
-
-// testOrdinaryUser builds as a user who is not root and has no rights beyond its own folders.
-func (k *kit) testOrdinaryUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("the tests run as an ordinary user already")
-	}
-	const nobody = 65534
-	dir := k.project(t, map[string]string{"app/Dockerfile": dockerfile, "app/server": "SERVER", "app/kestrel": "KESTREL"})
-	home := t.TempDir()
-	for _, d := range []string{dir, home} {
-		if out, err := exec.Command("chown", "-R", "65534:65534", d).CombinedOutput(); err != nil {
-			t.Fatalf("chown: %v\n%s", err, out)
-		}
-		for up := d; up != "/" && up != os.TempDir(); up = filepath.Dir(up) {
-			if err := os.Chmod(up, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	cmd := k.command(ctx, dir, "build", "app/Dockerfile", "--agent", "./app/kestrel")
-	cmd.Env = append(cmd.Env, "HOME="+home, "FLEDGE_CACHE="+filepath.Join(home, "store"), "TMPDIR="+home, "XDG_RUNTIME_DIR=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
 	}
 }

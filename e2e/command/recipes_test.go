@@ -122,7 +122,7 @@ busybox_url = "@FILES@/busybox"
 			"manifest.toml": manifestOfApp, "server": "SERVER",
 		},
 		outputs: []string{"web.cpio.gz", "web.manifest.json"},
-		console: []string{"/bin/kestrel", listening},
+		console: []string{"kestrel: initramfs", listening},
 	},
 	{
 		name: "initramfs from a Dockerfile",
