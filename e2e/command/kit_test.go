@@ -21,6 +21,7 @@ import (
 	"github.com/fledge-build/fledge/e2e/harness"
 	"github.com/fledge-build/fledge/e2e/toolrun"
 	"github.com/fledge-build/fledge/internal/agent/agenttest"
+	"github.com/fledge-build/fledge/internal/registrytest"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
@@ -87,7 +88,7 @@ func (k *kit) build(t *testing.T) {
 // serve starts the servers: a registry, releases of the agent, and plain files.
 func (k *kit) serve(t *testing.T) {
 	t.Helper()
-	k.registry = startRegistry(t)
+	k.registry = registrytest.StartOpen(t).Addr
 	kestrel, err := os.ReadFile(k.agent)
 	if err != nil {
 		t.Fatal(err)

@@ -73,28 +73,22 @@ did not change since an earlier build is neither fetched nor packed again.`,
 	return cmd
 }
 
-func (f *buildFlags) run(cmd *cobra.Command, args []string) (err error) {
+func (f *buildFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.check(cmd, args); err != nil {
 		return err
 	}
-	u, err := f.show.ui(cmd)
-	if err != nil {
-		return err
-	}
-	defer u.Close()
-	defer func() {
-		if err != nil {
-			u.Error(err)
-		}
-	}()
+	return f.show.tell(cmd, func(u *ui.UI) error { return f.build(cmd.Context(), args, u) })
+}
+
+func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 	o, err := f.options(args, u)
 	if err != nil {
 		return err
 	}
 	defer o.Payload.Close()
-	r, err := build.Run(cmd.Context(), o)
-	if cmd.Context().Err() != nil {
-		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(cmd.Context()))
+	r, err := build.Run(ctx, o)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		return err

@@ -162,10 +162,11 @@ func (s *showFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.json, "json", false, "tell of everything on standard output, one JSON object a line")
 }
 
-func (s *showFlags) ui(cmd *cobra.Command) (*ui.UI, error) {
+// tell runs work, whose steps and error are told as the flags say.
+func (s *showFlags) tell(cmd *cobra.Command, work func(*ui.UI) error) error {
 	mode := s.progress
 	if !slices.Contains([]string{ui.Auto, ui.Live, ui.Plain, ui.Quiet}, mode) {
-		return nil, cli.Usagef("--progress %s: it is auto, live, plain or quiet", mode)
+		return cli.Usagef("--progress %s: it is auto, live, plain or quiet", mode)
 	}
 	if s.quiet {
 		mode = ui.Quiet
@@ -173,7 +174,13 @@ func (s *showFlags) ui(cmd *cobra.Command) (*ui.UI, error) {
 	if s.json {
 		mode = ui.JSON
 	}
-	return ui.New(cmd.OutOrStdout(), cmd.ErrOrStderr(), mode), nil
+	u := ui.New(cmd.OutOrStdout(), cmd.ErrOrStderr(), mode)
+	defer u.Close()
+	err := work(u)
+	if err != nil {
+		u.Error(err)
+	}
+	return err
 }
 
 // markFiles has the shell complete a flag with files of an extension.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -30,7 +31,9 @@ now, and writes that to fledge.lock beside it. It builds nothing. What other rec
 		Example: `  fledge update
   fledge update --config db/fledge.toml && git diff db/fledge.lock`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.show.tell(cmd, func(u *ui.UI) error { return f.update(cmd.Context(), u) })
+		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "fledge.toml", "the recipe, a `file`")
 	f.common.register(cmd.Flags())
@@ -46,17 +49,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (f *updateFlags) run(cmd *cobra.Command) (err error) {
-	u, err := f.show.ui(cmd)
-	if err != nil {
-		return err
-	}
-	defer u.Close()
-	defer func() {
-		if err != nil {
-			u.Error(err)
-		}
-	}()
+func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
 	o := build.Options{Arch: runtime.GOARCH, UI: u}
 	if o.Recipe, err = readRecipe(f.config); err != nil {
 		return err
@@ -66,7 +59,7 @@ func (f *updateFlags) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	o.Pull, o.Fetch = newPull(o.Cache, u), newFetch(o.Cache, u)
-	changes, err := build.Update(cmd.Context(), o)
+	changes, err := build.Update(ctx, o)
 	if err != nil {
 		return err
 	}
