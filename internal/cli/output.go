@@ -26,12 +26,25 @@ func (e *UsageError) Error() string { return e.msg }
 // Usagef makes a UsageError.
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
+// WithExitCode gives err an exit code of its own, for what a command has to tell apart from failures.
+func WithExitCode(err error, code int) error { return &codeError{err, code} }
+
+type codeError struct {
+	error
+	code int
+}
+
+func (e *codeError) Unwrap() error { return e.error }
+
 // ExitCode is the exit code that stands for err.
 func ExitCode(err error) int {
 	var usage *UsageError
+	var own *codeError
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.As(err, &own):
+		return own.code
 	case errors.As(err, &usage):
 		return ExitUsage
 	}

@@ -56,8 +56,8 @@ type jsonXattr struct {
 	Value     []byte `json:"value_base64"`
 }
 
-// text gives a name as JSON can hold it, and its bytes when that is not all of it.
-func text(name string) (string, []byte) {
+// JSONText gives a name as JSON can hold it, and its bytes when that is not all of it.
+func JSONText(name string) (string, []byte) {
 	if utf8.ValidString(name) {
 		return name, nil
 	}
@@ -120,10 +120,10 @@ func encodeEntry(a artifact.Artifact, e *artifact.Entry, segments, digests bool)
 		Type: e.TypeName(), Mode: fmt.Sprintf("%04o", e.Mode), UID: e.UID, GID: e.GID, MTime: e.ModTime,
 		Links: e.Links, Inode: e.Inode,
 	}
-	j.Path, j.PathBytes = text(e.Path)
-	j.Target, j.TargetBytes = text(e.Target)
+	j.Path, j.PathBytes = JSONText(e.Path)
+	j.Target, j.TargetBytes = JSONText(e.Target)
 	for _, x := range e.Xattrs {
-		name, raw := text(x.Name)
+		name, raw := JSONText(x.Name)
 		j.Xattrs = append(j.Xattrs, jsonXattr{name, raw, append([]byte{}, x.Value...)})
 	}
 	if e.IsDevice() {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/cpio"
+)
+
+// writeArchive makes an initramfs with a file of a content.
+func writeArchive(t *testing.T, name, content string) {
+	t.Helper()
+	err := cli.WriteFile(name, func(f *os.File) error {
+		w := cpio.NewWriter(f)
+		if err := w.WriteHeader(&cpio.Header{Name: "f", Mode: cpio.TypeRegular | 0o644, Size: int64(len(content))}); err != nil {
+			return err
+		}
+		if _, err := w.Write([]byte(content)); err != nil {
+			return err
+		}
+		return w.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeManifest makes a manifest that names an initramfs with a digest.
+func writeManifest(t *testing.T, name, url, digest string) {
+	t.Helper()
+	manifest := fmt.Sprintf(`{"schema_version": "v1", "initramfs": {"url": %q, "format": "cpio", "checksum": %q}}`, url, digest)
+	if err := os.WriteFile(name, []byte(manifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func digestOf(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+}
+
+func TestDiffExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	a, b, none := filepath.Join(dir, "a.cpio"), filepath.Join(dir, "b.cpio"), filepath.Join(dir, "none.cpio")
+	writeArchive(t, a, "text")
+	writeArchive(t, b, "TEXT")
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{a, a}, cli.ExitOK},
+		{[]string{a, b}, exitDiffer},
+		{[]string{a, b, "--format", "json"}, exitDiffer},
+		{[]string{a, b, "--ignore", "mtime,content"}, cli.ExitOK},
+		{[]string{a, none}, cli.ExitError},
+		{[]string{a}, cli.ExitUsage},
+		{[]string{a, b, "--ignore", "contents"}, cli.ExitUsage},
+		{[]string{a, b, "--format", "xml"}, cli.ExitUsage},
+	} {
+		if _, _, err := fledge(t, append([]string{"diff"}, c.args...)...); cli.ExitCode(err) != c.code {
+			t.Errorf("%q: error %v, want exit code %d", c.args, err, c.code)
+		}
+	}
+}
+
+// TestInspectManifest has the manifest shown and checked that lies beside an image.
+func TestInspectManifest(t *testing.T) {
+	dir := t.TempDir()
+	image, manifest := filepath.Join(dir, "tool.cpio"), filepath.Join(dir, "tool.manifest.json")
+	writeArchive(t, image, "text")
+	for _, c := range []struct{ url, digest, shows, fails string }{
+		{"tool.cpio", digestOf(t, image), "which has this image's digest", ""},
+		{"other.cpio", "sha256:00", "which does not name this image", ""},
+		{"tool.cpio", "sha256:00", "WHICH HAS ANOTHER DIGEST", "one of the two is of another build"},
+	} {
+		writeManifest(t, manifest, c.url, c.digest)
+		out, _, err := fledge(t, "inspect", image)
+		if err != nil || !strings.Contains(out, c.shows) {
+			t.Errorf("error %v, no %q in\n%s", err, c.shows, out)
+		}
+		_, _, err = fledge(t, "inspect", "--verify", image)
+		if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%+v: --verify: %v", c, err)
+		}
+	}
+	writeManifest(t, manifest, "tool.cpio", digestOf(t, image))
+	if out, _, err := fledge(t, "inspect", manifest, "--format", "tree"); err != nil || strings.Count(out, "\n") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	writeManifest(t, manifest, "tool.manifest.json", "sha256:00")
+	if _, _, err := fledge(t, "inspect", manifest); err == nil || !strings.Contains(err.Error(), "neither a squashfs image nor") {
+		t.Errorf("a manifest that names itself: %v", err)
+	}
+}
+
+// TestInspectRecognises has files that are no image that fledge reads.
+func TestInspectRecognises(t *testing.T) {
+	at := func(offset int, magic string) string {
+		return strings.Repeat("\x00", offset) + magic + strings.Repeat("\x00", 4096)
+	}
+	for want, content := range map[string]string{
+		"this is an ext2, ext3 or ext4 file system; fledge reads squashfs images and cpio archives": at(0x438, "\x53\xef"),
+		"this is an EROFS file system": at(0x400, "\xe2\xe1\xf5\xe0"),
+		"this is an ELF program":       at(0, "\x7fELF"),
+		"this is an empty file":        "",
+		"neither a squashfs image nor a cpio archive (initramfs): it begins with 6e6f7468696e6720": "nothing known",
+		"data compressed with gzip, read as an initramfs":                                          at(0, "\x1f\x8b"),
+		"names neither a rootfs nor an initramfs":                                                  "{}",
+		"squashfs: superblock: version":                                                            at(0, "hsqs"),
+	} {
+		name := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := fledge(t, "inspect", name)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if _, _, err := fledge(t, "inspect", t.TempDir()); err == nil || !strings.Contains(err.Error(), "a folder, not an image") {
+		t.Error(err)
+	}
+}
+
+// TestInspectVerify has the first damaged place named.
+func TestInspectVerify(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "tool.cpio")
+	writeArchive(t, image, "text")
+	out, _, err := fledge(t, "inspect", "--verify", image)
+	if err != nil || !strings.Contains(out, "verified    everything was read") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if err := os.Truncate(image, 114); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = fledge(t, "inspect", "--verify", image)
+	if err == nil || !strings.Contains(err.Error(), `record at byte 0: "f": unexpected EOF`) || cli.ExitCode(err) != cli.ExitError {
+		t.Error(err)
+	}
+}
