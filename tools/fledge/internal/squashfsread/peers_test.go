@@ -9,7 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/codec"
+	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/imagetest"
+	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/squashfs"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact/artifacttest"
 )
 
@@ -129,4 +134,75 @@ func TestTar2sqfs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFledge reads what Fledge links of layers.
+func TestFledge(t *testing.T) {
+	dir := artifacttest.Tree(t)
+	artifacttest.Xattrs(t, dir)
+	imagetest.NeedRoot(t, "tar")
+	layer := filepath.Join(t.TempDir(), "tree.tar")
+	imagetest.Run(t, "tar", "-C", dir, "--format=pax", "--xattrs", "--xattrs-include=*", "--exclude=./dev/socket", "-cf", layer, ".")
+	var want []string
+	for _, line := range imagetest.Describe(t, dir) {
+		if !strings.Contains(line, `"dev/socket"`) { // which tar has no type for
+			want = append(want, line)
+		}
+	}
+	for _, name := range []string{"gzip", "xz", "lz4", "zstd", "none"} {
+		t.Run(name, func(t *testing.T) {
+			r := open(t, link(t, layer, name))
+			if diff := cmp.Diff(want, artifacttest.Describe(t, r, true)); diff != "" {
+				t.Errorf("(-tree +image)\n%s", diff)
+			}
+			if err := r.Verify(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// link has Fledge make an image of a layer.
+func link(t *testing.T, layer, compressor string) string {
+	t.Helper()
+	spec, err := codec.ParseSpec(compressor, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	packFile, image := filepath.Join(t.TempDir(), "layer.pack"), filepath.Join(t.TempDir(), "test.img")
+	o := layerpack.Options{Codec: spec, BlockSize: codec.DefaultBlockSize}
+	err = cli.WriteFile(packFile, func(f *os.File) error {
+		_, err := layerpack.PackTar(t.Context(), in, f, o)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack, err := layerpack.Open(packFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pack.Close()
+	m := fstree.NewMerger()
+	if err := m.AddLayer("layer", pack.Entries()); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := m.Tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cli.WriteFile(image, func(f *os.File) error {
+		_, err := squashfs.Link(t.Context(), f, tree, []*layerpack.Reader{pack},
+			squashfs.Options{Codec: spec, BlockSize: codec.DefaultBlockSize, TempDir: t.TempDir()})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
 }
