@@ -59,12 +59,12 @@ func (f *diffFlags) run(cmd *cobra.Command, nameA, nameB string) error {
 			return cli.Usagef("--ignore %s: there are %s", name, strings.Join(imagediff.Attributes, ", "))
 		}
 	}
-	a, err := imagefile.Open(nameA)
+	a, err := imagefile.Open(cmd.Context(), nameA)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	b, err := imagefile.Open(nameB)
+	b, err := imagefile.Open(cmd.Context(), nameB)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (f *inspectFlags) run(cmd *cobra.Command, name string) error {
 	if f.format == "tree" && !cmd.Flags().Changed("depth") {
 		f.depth = -1
 	}
-	im, err := imagefile.Open(name)
+	im, err := imagefile.Open(cmd.Context(), name)
 	if err != nil {
 		return err
 	}

@@ -79,6 +79,8 @@ func TestKernelRules(t *testing.T) {
 			"lib->usr/lib usr/ usr/lib/ usr/lib/f=x", ""},
 		{"through an absolute one", archives{{dir("a"), symlink("a/l", "/b/../b"), dir("b"), file("a/l/f", "x")}},
 			"a/ a/l->/b/../b b/ b/f=x", ""},
+		{"long name", archives{{file(strings.Repeat("n", 256), "x"), file("f", "y")}}, "f=y",
+			`segment 0: "` + strings.Repeat("n", 200) + `": the kernel drops it, as its name has more than 255 bytes`},
 		{"loop", archives{{symlink("l", "l"), file("l/f", "x")}}, "l->l",
 			`segment 0: "l/f": the kernel drops it, as the directory that it belongs to is missing`},
 		{"spellings", archives{{dir("./a"), file("/a//f", "x"), file("a/./g", "y")}}, "a/ a/f=x a/g=y", ""},

@@ -3,6 +3,7 @@ package cpioread
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -45,12 +46,6 @@ var tools = map[string][]string{
 	"xz": {"xz", "--check=crc32"}, "zstd": {"zstd", "-q"}, "lz4": {"lz4", "-lq"},
 }
 
-// archive has cpio make an archive of a tree.
-func archive(t testing.TB, dir, format string) []byte {
-	t.Helper()
-	return filter(t, nil, "sh", "-c", `cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H `+format, "sh", dir)
-}
-
 // described is what imagetest tells of a tree, as an archive holds it: the kernel makes symlinks anew for each name.
 func described(t testing.TB, dir string) []string {
 	t.Helper()
@@ -73,11 +68,16 @@ func described(t testing.TB, dir string) []string {
 // TestCPIO reads what GNU cpio and each compressor make of a tree.
 func TestCPIO(t *testing.T) {
 	dir := artifacttest.Tree(t)
-	imagetest.NeedRoot(t, "cpio")
 	want := described(t, dir)
 	for _, format := range []string{"newc", "crc"} {
-		raw := archive(t, dir, format)
+		raw, err := os.ReadFile(artifacttest.CPIO(t, dir, format))
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, tool := range tools {
+			if format == "crc" && name != "none" && name != "gzip" {
+				continue // no other way through the reader
+			}
 			t.Run(format+" "+name, func(t *testing.T) {
 				r := open(t, filter(t, raw, tool...))
 				if diff := cmp.Diff(want, artifacttest.Describe(t, r, false)); diff != "" {

@@ -42,7 +42,7 @@ var _ artifact.Artifact = (*Reader)(nil)
 // Open reads all records of an initramfs of size bytes in r.
 func Open(r io.ReaderAt, size int64) (*Reader, error) {
 	t := newTree()
-	s := &scanner{r: r, size: size, visit: func(rec *record, _ io.Reader) error {
+	s := &scanner{r: r, size: size, notes: t.notes, visit: func(rec *record, _ io.Reader) error {
 		t.add(rec)
 		return nil
 	}}
@@ -52,9 +52,8 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 	if s.records == 0 {
 		return nil, errors.New("cpio: there is no record in it")
 	}
-	x := &Reader{r: r, size: size, root: t.root, segments: s.segments}
-	x.notes = append(s.notes[:min(len(s.notes), maxNotes)], t.notes...)
-	if more := t.dropped + max(0, len(s.notes)-maxNotes); more > 0 {
+	x := &Reader{r: r, size: size, root: t.root, segments: s.segments, notes: t.notes.list}
+	if more := t.notes.more; more > 0 {
 		x.notes = append(x.notes, fmt.Sprintf("and %d more", more))
 	}
 	x.number(t.root)
@@ -202,7 +201,7 @@ func (r *Reader) Verify() error { return r.read() }
 func (r *Reader) read() error {
 	digests := map[extent][sha256.Size]byte{}
 	h := sha256.New()
-	s := &scanner{r: r.r, size: r.size, visit: func(rec *record, content io.Reader) error {
+	s := &scanner{r: r.r, size: r.size, notes: new(notes), visit: func(rec *record, content io.Reader) error {
 		if content == nil || rec.Size == 0 {
 			return nil
 		}

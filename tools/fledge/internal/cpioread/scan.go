@@ -25,7 +25,7 @@ type scanner struct {
 	// visit gets every record, trailers too. content is of regular files; what is not read of it is skipped.
 	visit    func(rec *record, content io.Reader) error
 	segments []artifact.Segment
-	notes    []string
+	notes    *notes
 	records  int
 	unpacked int64
 }
@@ -144,7 +144,7 @@ func (s *scanner) compressed(raw *source) error {
 		return fmt.Errorf("segment %d (%s, at byte %d): %w", i, name, at, err)
 	}
 	if z.note != "" {
-		s.notes = append(s.notes, fmt.Sprintf("segment %d: %s", i, z.note))
+		s.notes.add("segment %d: %s", i, z.note)
 	}
 	seg.Unpacked = src.at
 	seg.Size = z.end() - at
@@ -203,8 +203,7 @@ func (s *scanner) record(src *source, seg *artifact.Segment) error {
 	padded := (headerSize+int64(rec.nameSize)+3)&^3 - headerSize
 	end := start + headerSize + padded + rec.Size
 	if rec.nameSize == 0 || rec.nameSize > maxName {
-		s.notes = append(s.notes, fmt.Sprintf("segment %d: a record with a name of %d bytes, which the kernel skips",
-			rec.segment, rec.nameSize))
+		s.notes.add("segment %d: a record with a name of %d bytes, which the kernel skips", rec.segment, rec.nameSize)
 		return s.finish(src, end)
 	}
 	name := make([]byte, padded)
@@ -237,8 +236,7 @@ func (s *scanner) body(src *source, rec *record) error {
 		return s.visit(rec, &wholeReader{content})
 	}
 	if rec.Size > maxName {
-		s.notes = append(s.notes, fmt.Sprintf("segment %d: %q: a target of %d bytes, which the kernel skips",
-			rec.segment, rec.Name, rec.Size))
+		s.notes.add("segment %d: %.200q: a target of %d bytes, which the kernel skips", rec.segment, rec.Name, rec.Size)
 		return nil
 	}
 	target := make([]byte, rec.Size)

@@ -12,7 +12,10 @@ import (
 const maxFollowed = 40
 
 // maxDepth bounds how deep directories lie in each other.
-const maxDepth = 4096
+const maxDepth = 1024
+
+// maxElement is the longest name of a file, in bytes (NAME_MAX).
+const maxElement = 255
 
 // maxNotes is how many notes are kept.
 const maxNotes = 20
@@ -46,24 +49,33 @@ type linkKey struct{ major, minor, inode, kind uint32 }
 
 // tree is the root file system that the kernel makes of the records (init/initramfs.c: do_name, do_symlink).
 type tree struct {
-	root    *inode
-	linked  map[linkKey]string // path of the first name, since the last trailer
-	notes   []string
-	dropped int // notes
+	root   *inode
+	linked map[linkKey]string // path of the first name, since the last trailer
+	notes  *notes
+}
+
+// notes are the first few, and the count of the others.
+type notes struct {
+	list []string
+	more int
+}
+
+func (n *notes) add(format string, args ...any) {
+	if len(n.list) == maxNotes {
+		n.more++
+		return
+	}
+	n.list = append(n.list, fmt.Sprintf(format, args...))
 }
 
 func newTree() *tree {
 	root := &inode{typ: fstree.Directory, mode: 0o755, children: map[string]*inode{}}
 	root.parent = root
-	return &tree{root: root, linked: map[linkKey]string{}}
+	return &tree{root: root, linked: map[linkKey]string{}, notes: new(notes)}
 }
 
 func (t *tree) note(rec *record, format string, args ...any) {
-	if len(t.notes) == maxNotes {
-		t.dropped++
-		return
-	}
-	t.notes = append(t.notes, fmt.Sprintf("segment %d: %.200q: ", rec.segment, rec.Name)+fmt.Sprintf(format, args...))
+	t.notes.add("segment %d: %.200q: %s", rec.segment, rec.Name, fmt.Sprintf(format, args...))
 }
 
 var kinds = map[uint32]fstree.Type{
@@ -94,8 +106,11 @@ func (t *tree) add(rec *record) {
 	case name == "":
 		t.set(dir, rec)
 		return
+	case len(name) > maxElement:
+		t.note(rec, "the kernel drops it, as its name has more than %d bytes", maxElement)
+		return
 	case dir.depth >= maxDepth:
-		t.note(rec, "it is too deep in the tree")
+		t.note(rec, "it is left out, as it is more than %d directories deep", maxDepth)
 		return
 	}
 	switch kind {

@@ -18,29 +18,12 @@ import (
 
 func open(t testing.TB, name string) *imagefile.Image {
 	t.Helper()
-	im, err := imagefile.Open(name)
+	im, err := imagefile.Open(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { im.Close() })
 	return im
-}
-
-func squash(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	imagetest.NeedRoot(t, "mksquashfs")
-	name := filepath.Join(t.TempDir(), "test.img")
-	imagetest.Run(t, "mksquashfs", append([]string{dir, name, "-no-progress", "-quiet", "-mkfs-time", "1"}, args...)...)
-	return name
-}
-
-func archive(t testing.TB, dir string) string {
-	t.Helper()
-	imagetest.NeedRoot(t, "cpio")
-	name := filepath.Join(t.TempDir(), "test.cpio.gz")
-	imagetest.Run(t, "sh", "-c", `cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H newc | gzip -n >"$2"`,
-		"sh", dir, name)
-	return name
 }
 
 // diff compares images and gives the text.
@@ -81,7 +64,7 @@ func pair(t testing.TB, change func(dir string)) (a, b string) {
 			return err
 		}))
 	}
-	return squash(t, dirs[0]), squash(t, dirs[1])
+	return artifacttest.Squashfs(t, dirs[0], "-mkfs-time", "1"), artifacttest.Squashfs(t, dirs[1], "-mkfs-time", "1")
 }
 
 func do(t testing.TB, err error) {
@@ -150,7 +133,7 @@ func TestEachAttribute(t *testing.T) {
 // TestOtherFormat compares a tree as squashfs and as cpio: what differs is what cpio cannot hold.
 func TestOtherFormat(t *testing.T) {
 	dir := artifacttest.Tree(t)
-	a, b := squash(t, dir), archive(t, dir)
+	a, b := artifacttest.Squashfs(t, dir), artifacttest.CPIO(t, dir, "newc")
 	got, _ := diff(t, a, b, "image")
 	want := "~ second link (link)\n    hardlink: link -> none\n"
 	if !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 3 {
@@ -159,7 +142,7 @@ func TestOtherFormat(t *testing.T) {
 	if got, differ := diff(t, a, b, "image", "hardlink"); differ {
 		t.Error(got)
 	}
-	got, differ := diff(t, a, squash(t, dir, "-comp", "zstd", "-b", "64K"))
+	got, differ := diff(t, a, artifacttest.Squashfs(t, dir, "-comp", "zstd", "-b", "64K"))
 	for _, want := range []string{"image\n", "    block size: 131072 -> 65536\n", "    compressor: gzip -> zstd\n"} {
 		if !differ || !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

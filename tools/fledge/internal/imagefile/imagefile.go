@@ -3,6 +3,7 @@ package imagefile
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,13 +21,27 @@ type Image struct {
 	Name     string    // the file
 	Manifest *Manifest // nil is none
 	f        *os.File
+	r        io.ReaderAt // f, until the context ends
+}
+
+// reader reads a file until a context ends.
+type reader struct {
+	ctx context.Context
+	f   *os.File
+}
+
+func (r *reader) ReadAt(p []byte, at int64) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.f.ReadAt(p, at)
 }
 
 // Open opens the image in a file. The name of a manifest.json stands for the rootfs that the manifest names, or else
-// its initramfs.
-func Open(name string) (*Image, error) { return open(name, true) }
+// its initramfs. When ctx ends, so does whatever reads the image, with an error.
+func Open(ctx context.Context, name string) (*Image, error) { return open(ctx, name, true) }
 
-func open(name string, manifest bool) (*Image, error) {
+func open(ctx context.Context, name string, manifest bool) (*Image, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -38,10 +53,10 @@ func open(name string, manifest bool) (*Image, error) {
 	}
 	if manifest && bytes.HasPrefix(bytes.TrimSpace(head), []byte("{")) {
 		f.Close()
-		return openManifest(name)
+		return openManifest(ctx, name)
 	}
-	im := &Image{Name: name, f: f}
-	if im.Artifact, err = detect(f, size, head); err == nil {
+	im := &Image{Name: name, f: f, r: &reader{ctx, f}}
+	if im.Artifact, err = detect(im.r, size, head); err == nil {
 		im.Manifest, err = findManifest(name)
 	} else {
 		err = fmt.Errorf("%s: %w", name, err)
@@ -59,7 +74,7 @@ func (im *Image) Close() error { return im.f.Close() }
 // FileDigest is the SHA-256 of the file, as "sha256:HEX".
 func (im *Image) FileDigest() (string, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(im.f, 0, im.Info().Size)); err != nil {
+	if _, err := io.Copy(h, io.NewSectionReader(im.r, 0, im.Info().Size)); err != nil {
 		return "", fmt.Errorf("%s: %w", im.Name, err)
 	}
 	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil

@@ -1,6 +1,7 @@
 package imagefile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,7 +52,7 @@ func names(name string, part *manifest.Artifact, image string) bool {
 const maxManifest = 1 << 20
 
 // openManifest opens the image that a manifest names.
-func openManifest(name string) (*Image, error) {
+func openManifest(ctx context.Context, name string) (*Image, error) {
 	if info, err := os.Stat(name); err != nil || info.Size() > maxManifest {
 		return nil, fmt.Errorf("%s: JSON, but too large for a manifest.json", name)
 	}
@@ -70,7 +71,7 @@ func openManifest(name string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	im, err := open(file, false)
+	im, err := open(ctx, file, false)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

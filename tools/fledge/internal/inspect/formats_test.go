@@ -48,7 +48,7 @@ func small(t testing.TB) string {
 }
 
 func TestTree(t *testing.T) {
-	image := squash(t, small(t), "-noF", "-b", "4K")
+	image := artifacttest.Squashfs(t, small(t), "-noF", "-b", "4K")
 	for _, c := range []struct {
 		path  string
 		depth int
@@ -84,7 +84,7 @@ drwxr-xr-x 0:0               5000         5000 2020-09-13 12:26:40   bin
 
 // TestUnsquashfs compares the tree with what unsquashfs lists.
 func TestUnsquashfs(t *testing.T) {
-	image := squash(t, artifacttest.Tree(t))
+	image := artifacttest.Squashfs(t, artifacttest.Tree(t))
 	imagetest.NeedRoot(t, "unsquashfs")
 	out, err := exec.Command("unsquashfs", "-lln", "-UTC", image).Output()
 	if err != nil {
@@ -116,7 +116,7 @@ func TestText(t *testing.T) {
 		image string
 		want  []string
 	}{
-		{squash(t, dir, "-noF", "-b", "4K", "-all-root"), []string{
+		{artifacttest.Squashfs(t, dir, "-noF", "-b", "4K", "-all-root"), []string{
 			"kind        squashfs 4.0\ncompressor  gzip, blocks of 4 KiB\n",
 			"tables      6 inodes, 1 fragment block, 1 owner or group id\n",
 			"contents    2 files, 3 directories, 1 symlink, 0 devices, 0 FIFOs and sockets\n            1 further hard link",
@@ -125,9 +125,9 @@ func TestText(t *testing.T) {
 			"Largest directories\n        STORED         SIZE    FILES  PATH\n          5000         5000        1  usr\n          5000         5000        1  usr/bin\n",
 			"Largest files\n        STORED         SIZE  PATH\n          5000         5000  usr/bin/tool\n             5            5  note\\012\\377\n",
 		}},
-		{archive(t, dir), []string{
+		{artifacttest.CPIO(t, dir, "newc"), []string{
 			"kind        cpio (initramfs), 1 segment\n",
-			"Segments\n                AT BYTE       STORED     UNPACKED  ENTRIES       IN USE\n  gzip                0 ",
+			"Segments\n                AT BYTE       STORED     UNPACKED  ENTRIES       IN USE\n  none                0 ",
 			"        7         5005\n",
 		}},
 	} {
@@ -148,7 +148,7 @@ func TestText(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	image := squash(t, small(t), "-noF", "-b", "4K", "-Xcompression-level", "5")
+	image := artifacttest.Squashfs(t, small(t), "-noF", "-b", "4K", "-Xcompression-level", "5")
 	var b bytes.Buffer
 	if err := JSON(&b, open(t, image), ".", true); err != nil {
 		t.Fatal(err)

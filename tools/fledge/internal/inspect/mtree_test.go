@@ -23,31 +23,12 @@ import (
 // open opens an image.
 func open(t testing.TB, name string) *imagefile.Image {
 	t.Helper()
-	im, err := imagefile.Open(name)
+	im, err := imagefile.Open(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { im.Close() })
 	return im
-}
-
-// squash has mksquashfs make an image of a tree.
-func squash(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	imagetest.NeedRoot(t, "mksquashfs")
-	name := filepath.Join(t.TempDir(), "test.img")
-	imagetest.Run(t, "mksquashfs", append([]string{dir, name, "-no-progress", "-quiet"}, args...)...)
-	return name
-}
-
-// archive has cpio make an initramfs of a tree.
-func archive(t testing.TB, dir string) string {
-	t.Helper()
-	imagetest.NeedRoot(t, "cpio")
-	name := filepath.Join(t.TempDir(), "test.cpio.gz")
-	imagetest.Run(t, "sh", "-c", `cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H newc | gzip -n >"$2"`,
-		"sh", dir, name)
-	return name
 }
 
 // writeMTree writes the specification of an image to a file.
@@ -70,7 +51,7 @@ func TestMTree(t *testing.T) {
 	imagetest.NeedRoot(t, "mtree")
 	// From an archive, the kernel makes a symlink of its own for each name.
 	apart := "second link: \n\tlink count (1, 2)\nlink:   link count (1, 2)\n"
-	for image, want := range map[string]string{squash(t, dir): "", archive(t, dir): apart} {
+	for image, want := range map[string]string{artifacttest.Squashfs(t, dir): "", artifacttest.CPIO(t, dir, "newc"): apart} {
 		t.Run(filepath.Base(image), func(t *testing.T) {
 			spec := writeMTree(t, image)
 			out, err := exec.Command("mtree", "-p", dir, "-f", spec).CombinedOutput()
@@ -85,7 +66,7 @@ func TestMTree(t *testing.T) {
 func TestMTreeNotices(t *testing.T) {
 	dir := artifacttest.Tree(t)
 	imagetest.NeedRoot(t, "mtree")
-	spec := writeMTree(t, squash(t, dir))
+	spec := writeMTree(t, artifacttest.Squashfs(t, dir))
 	path := func(name string) string { return filepath.Join(dir, name) }
 	for _, err := range []error{
 		os.WriteFile(path("no mode"), []byte("M"), 0),
@@ -117,7 +98,7 @@ func TestBsdtar(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "dev/socket")); err != nil { // which tar has no type for
 		t.Fatal(err)
 	}
-	spec := writeMTree(t, squash(t, dir))
+	spec := writeMTree(t, artifacttest.Squashfs(t, dir))
 	cmd := exec.Command("bsdtar", "--format=pax", "-cf", "-", "@"+spec)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
@@ -145,7 +126,7 @@ func TestBsdtar(t *testing.T) {
 	}
 	want := map[string]string{}
 	first := map[uint64]string{}
-	for e, err := range open(t, squash(t, dir)).Walk(".") {
+	for e, err := range open(t, artifacttest.Squashfs(t, dir)).Walk(".") {
 		if err != nil {
 			t.Fatal(err)
 		}

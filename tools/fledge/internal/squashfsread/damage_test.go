@@ -49,7 +49,7 @@ func smallImage(t testing.TB, args ...string) []byte {
 			t.Fatal(err)
 		}
 	}
-	image := mksquashfs(t, dir, append([]string{"-b", "4K", "-all-time", "1", "-mkfs-time", "1", "-nopad"}, args...)...)
+	image := artifacttest.Squashfs(t, dir, append([]string{"-b", "4K", "-all-time", "1", "-mkfs-time", "1", "-nopad"}, args...)...)
 	data, err := os.ReadFile(image)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestCycle(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "outer/inner"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(mksquashfs(t, dir, "-noI", "-no-exports"))
+	data, err := os.ReadFile(artifacttest.Squashfs(t, dir, "-noI", "-no-exports"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/codec"
-	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/squashfs"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact/artifacttest"
 )
@@ -35,14 +35,6 @@ func open(t testing.TB, path string) *Reader {
 		t.Fatal(err)
 	}
 	return r
-}
-
-func mksquashfs(t testing.TB, dir string, args ...string) string {
-	t.Helper()
-	imagetest.NeedRoot(t, "mksquashfs")
-	image := filepath.Join(t.TempDir(), "test.img")
-	imagetest.Run(t, "mksquashfs", append([]string{dir, image, "-no-progress", "-quiet"}, args...)...)
-	return image
 }
 
 // TestMksquashfs reads what mksquashfs makes with each compressor and with options that change the format, and compares
@@ -78,7 +70,7 @@ func TestMksquashfs(t *testing.T) {
 		{"-no-xattrs", "", "duplicates, exportable, no xattrs"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			r := open(t, mksquashfs(t, dir, strings.Fields(c.args)...))
+			r := open(t, artifacttest.Squashfs(t, dir, strings.Fields(c.args)...))
 			want := full
 			if strings.Contains(c.args, "-no-xattrs") {
 				want = plain
@@ -140,9 +132,6 @@ func TestTar2sqfs(t *testing.T) {
 func TestFledge(t *testing.T) {
 	dir := artifacttest.Tree(t)
 	artifacttest.Xattrs(t, dir)
-	imagetest.NeedRoot(t, "tar")
-	layer := filepath.Join(t.TempDir(), "tree.tar")
-	imagetest.Run(t, "tar", "-C", dir, "--format=pax", "--xattrs", "--xattrs-include=*", "--exclude=./dev/socket", "-cf", layer, ".")
 	var want []string
 	for _, line := range imagetest.Describe(t, dir) {
 		if !strings.Contains(line, `"dev/socket"`) { // which tar has no type for
@@ -151,7 +140,7 @@ func TestFledge(t *testing.T) {
 	}
 	for _, name := range []string{"gzip", "xz", "lz4", "zstd", "none"} {
 		t.Run(name, func(t *testing.T) {
-			r := open(t, link(t, layer, name))
+			r := open(t, link(t, dir, name))
 			if diff := cmp.Diff(want, artifacttest.Describe(t, r, true)); diff != "" {
 				t.Errorf("(-tree +image)\n%s", diff)
 			}
@@ -162,43 +151,24 @@ func TestFledge(t *testing.T) {
 	}
 }
 
-// link has Fledge make an image of a layer.
-func link(t *testing.T, layer, compressor string) string {
+// link has Fledge make an image of a tree.
+func link(t *testing.T, dir, compressor string) string {
 	t.Helper()
-	spec, err := codec.ParseSpec(compressor, 0)
+	spec, err := packing.Codec(packing.Squashfs, compressor, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := os.Open(layer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	packFile, image := filepath.Join(t.TempDir(), "layer.pack"), filepath.Join(t.TempDir(), "test.img")
-	o := layerpack.Options{Codec: spec, BlockSize: codec.DefaultBlockSize}
-	err = cli.WriteFile(packFile, func(f *os.File) error {
-		_, err := layerpack.PackTar(t.Context(), in, f, o)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pack, err := layerpack.Open(packFile)
+	const blockSize = codec.DefaultBlockSize
+	settings := packing.Settings{Kind: packing.Squashfs, Codec: spec, BlockSize: blockSize}
+	pack, err := layerpack.Open(artifacttest.Pack(t, dir, settings))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pack.Close()
-	m := fstree.NewMerger()
-	if err := m.AddLayer("layer", pack.Entries()); err != nil {
-		t.Fatal(err)
-	}
-	tree, err := m.Tree()
-	if err != nil {
-		t.Fatal(err)
-	}
+	image := filepath.Join(t.TempDir(), "test.img")
 	err = cli.WriteFile(image, func(f *os.File) error {
-		_, err := squashfs.Link(t.Context(), f, tree, []*layerpack.Reader{pack},
-			squashfs.Options{Codec: spec, BlockSize: codec.DefaultBlockSize, TempDir: t.TempDir()})
+		o := squashfs.Options{Codec: spec, BlockSize: blockSize, TempDir: t.TempDir()}
+		_, err := squashfs.Link(t.Context(), f, artifacttest.Merge(t, pack.Entries()), []*layerpack.Reader{pack}, o)
 		return err
 	})
 	if err != nil {

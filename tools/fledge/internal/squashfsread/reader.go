@@ -13,8 +13,8 @@ import (
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
 )
 
-// maxPath bounds the length of a path, in bytes, and so the depth of the tree.
-const maxPath = 64 << 10
+// maxPath bounds the length of a path, in bytes, and so the depth of the tree; Linux opens none above 4 KiB.
+const maxPath = 16 << 10
 
 // Reader reads an image. It keeps some 2 MiB of metadata and up to 8 MiB of fragment blocks; its methods must not be
 // called concurrently.

@@ -8,8 +8,7 @@ const minInode = 20
 // verifier checks an image. What it remembers is bounded by the image's size.
 type verifier struct {
 	r      *Reader
-	seen   []uint64                // bits of inode numbers
-	count  uint32                  // of inodes seen
+	seen   map[uint32]bool         // numbers of inodes
 	linked map[uint32]*linkedInode // by number: those with several names
 	known  map[checkedBlock]bool
 	buf    blockBuffers
@@ -32,7 +31,7 @@ type checkedBlock struct {
 // without a sign. Then only the digest of the whole image tells.
 func (r *Reader) Verify() error {
 	v := &verifier{
-		r: r, seen: make([]uint64, r.super.inodes/64+1), linked: make(map[uint32]*linkedInode),
+		r: r, seen: make(map[uint32]bool), linked: make(map[uint32]*linkedInode),
 		known: make(map[checkedBlock]bool),
 	}
 	for _, check := range []func() error{v.tables, v.tree, v.links, v.fragments} {
@@ -126,8 +125,8 @@ func (v *verifier) tree() error {
 	if err := w.walk(".", root); err != nil {
 		return err
 	}
-	if v.count != v.r.super.inodes {
-		return fmt.Errorf("superblock: %d inodes, but %d have a name", v.r.super.inodes, v.count)
+	if len(v.seen) != int(v.r.super.inodes) {
+		return fmt.Errorf("superblock: %d inodes, but %d have a name", v.r.super.inodes, len(v.seen))
 	}
 	return nil
 }
@@ -138,12 +137,10 @@ func (v *verifier) note(path string, n *inode) (first bool, err error) {
 		l.seen++
 		return false, nil
 	}
-	bit := uint64(1) << (n.number % 64)
-	if v.seen[n.number/64]&bit != 0 {
+	if v.seen[n.number] {
 		return false, fmt.Errorf("inode %d has another name, but counts %d", n.number, n.links)
 	}
-	v.seen[n.number/64] |= bit
-	v.count++
+	v.seen[n.number] = true
 	if n.kind != typeDir && n.links != 1 {
 		v.linked[n.number] = &linkedInode{ref: n.ref, links: n.links, seen: 1, path: path}
 	}

@@ -216,6 +216,25 @@ func (m *maker) times() {
 	}
 }
 
+// Squashfs has mksquashfs make an image of a tree and gives its name. It needs root.
+func Squashfs(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	imagetest.NeedRoot(t, "mksquashfs")
+	name := filepath.Join(t.TempDir(), "test.img")
+	imagetest.Run(t, "mksquashfs", append([]string{dir, name, "-no-progress", "-quiet"}, args...)...)
+	return name
+}
+
+// CPIO has cpio make an archive of a tree in a format, newc or crc, and gives its name. It needs root.
+func CPIO(t testing.TB, dir, format string) string {
+	t.Helper()
+	imagetest.NeedRoot(t, "cpio")
+	name := filepath.Join(t.TempDir(), "test.cpio")
+	imagetest.Run(t, "sh", "-c", `cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H "$2" >"$3"`,
+		"sh", dir, format, name)
+	return name
+}
+
 // readSelf is machine code: the first 700 KB of the test's own program.
 func readSelf(t testing.TB) []byte {
 	t.Helper()
