@@ -189,6 +189,9 @@ func (k *kit) project(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 		mode := os.FileMode(0o644)
+		if strings.HasPrefix(content, "#!") {
+			mode = 0o755
+		}
 		if program, ok := map[string]string{"SERVER": k.server, "KESTREL": k.agent}[content]; ok {
 			b, err := os.ReadFile(program)
 			if err != nil {

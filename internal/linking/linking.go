@@ -14,8 +14,8 @@ func checkRequired(tree *fstree.Tree, paths []string) error {
 	for _, path := range paths {
 		if n, _, err := tree.Lookup(path); err != nil || n.Type != fstree.Regular || n.Mode&0o111 == 0 {
 			return fmt.Errorf("%s is not an executable file of the image, which does not boot without it; "+
-				"add it to a layer or a mapping (with the attribute agent for /bin/kestrel, init for what an initramfs "+
-				"runs first), with mode 0755", path)
+				"a layer or a mapping has to bring it, with mode 0755 (chmod +x for fledge build; in a Bazel rule the "+
+				"attribute agent for /bin/kestrel, init or modes for what an initramfs runs first)", path)
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func (b *bars) add(name string) *bar {
 		_, err := io.WriteString(w, barLine(name, s.Current, s.Total, time.Since(began), b.width))
 		return err
 	})
-	added, err := b.progress.Add(0, fill, mpb.BarRemoveOnComplete())
+	added, err := b.progress.Add(0, fill, mpb.BarFillerTrim(), mpb.BarRemoveOnComplete())
 	if err != nil {
 		return nil // the screen is closed: an error or an interrupt ended the work
 	}
