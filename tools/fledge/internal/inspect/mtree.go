@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
@@ -29,7 +30,7 @@ func MTree(w io.Writer, a artifact.Artifact, path string) error {
 func mtreeLine(a artifact.Artifact, e *artifact.Entry) (string, error) {
 	name := "."
 	if e.Path != "." {
-		name = "./" + vis(e.Path)
+		name = "./" + strings.ReplaceAll(vis(e.Path), "=", `\075`) // or it is taken for a keyword
 	}
 	line := fmt.Sprintf("%s type=%s mode=%04o uid=%d gid=%d time=%d.000000000",
 		name, e.TypeName(), e.Mode, e.UID, e.GID, e.ModTime)

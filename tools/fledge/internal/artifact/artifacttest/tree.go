@@ -128,7 +128,7 @@ func Tree(t testing.TB) string {
 	m.do(unix.Chmod(m.path("setuid"), 0o4711))
 	m.file("no mode", []byte("m"))
 	m.do(unix.Chmod(m.path("no mode"), 0))
-	m.do(os.Symlink("../somewhere/else \xff", m.path("link")))
+	m.do(os.Symlink("../somewhere = else # \\ [*]?\n\xff", m.path("link")))
 	m.do(os.Symlink(strings.Repeat("long/", 200), m.path("long link")))
 	m.file("hard 1", Text(5, 1000))
 	m.do(os.Link(m.path("hard 1"), m.path("hard 2")))
