@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
@@ -13,6 +14,7 @@ import (
 // bars are the running steps at the foot of a terminal.
 type bars struct {
 	progress *mpb.Progress
+	screen   *cupwriter.Writer
 	width    int
 }
 
@@ -22,8 +24,10 @@ type bar struct {
 }
 
 func newBars(w io.Writer, width int) *bars {
+	screen := cupwriter.New(w, false)
 	return &bars{
-		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(width), mpb.WithRefreshRate(120*time.Millisecond), mpb.ForceAutoRefresh()),
+		screen:   screen,
+		progress: mpb.New(mpb.WithConsoleWriter(screen), mpb.WithWidth(width), mpb.WithRefreshRate(120*time.Millisecond), mpb.ForceAutoRefresh()),
 		width:    width,
 	}
 }
@@ -31,7 +35,10 @@ func newBars(w io.Writer, width int) *bars {
 func (b *bars) print(text string) { io.WriteString(b.progress, text) }
 
 // close takes them off the screen.
-func (b *bars) close() { b.progress.Shutdown() }
+func (b *bars) close() {
+	b.progress.Shutdown()
+	b.screen.Flush(0) // lines that were printed after the bars were drawn for the last time
+}
 
 func (b *bars) add(name string) *bar {
 	began := time.Now()
