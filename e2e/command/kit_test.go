@@ -77,10 +77,17 @@ func (k *kit) build(t *testing.T) {
 		}
 	}
 	k.fledge, k.agent, k.server = program("fledge"), program("kestrel"), program("server")
+	k.makeDist(t, k.fledge, program("init"))
+}
+
+// makeDist puts the command and what it brings along into one file.
+func (k *kit) makeDist(t *testing.T, out, init string) {
+	t.Helper()
+	program := func(name string) string { return filepath.Join(k.dir, name) }
 	// Only this machine's architecture is built and booted here: the other's programs are stand-ins, which never run.
-	args := []string{"--executable", program("fledge-bare"), "--go-sum", filepath.Join(toolrun.Repository(), "go.sum"), "--out", k.fledge}
+	args := []string{"--executable", program("fledge-bare"), "--go-sum", filepath.Join(toolrun.Repository(), "go.sum"), "--out", out}
 	for _, arch := range []string{"amd64", "arm64"} {
-		args = append(args, "--init-"+arch, program("init"), "--guest-"+arch, program("guest"))
+		args = append(args, "--init-"+arch, init, "--guest-"+arch, program("guest"))
 	}
 	harness.MustRun(t, program("mkdist"), args...)
 }

@@ -13,6 +13,11 @@ import (
 
 // testRules has recipes built by the command and, after fledge migrate, by Bazel: the bytes are the same.
 func (k *kit) testRules(t *testing.T) {
+	// The init of the rules is built by Bazel, with the flags of a release: go build makes another one.
+	own := *k
+	own.fledge = filepath.Join(t.TempDir(), "fledge")
+	k.makeDist(t, own.fledge, harness.Built(t, "//tools/bin:init"))
+	k = &own
 	w := harness.NewWorkspace(t, nil)
 	outputs := map[string]string{} // of the command to of Bazel, below the workspace
 	var targets []string

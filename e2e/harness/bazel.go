@@ -163,3 +163,21 @@ func readSpawns(data []byte) ([]Spawn, error) {
 		spawns = append(spawns, s)
 	}
 }
+
+// Built builds a target of this repository with Bazel and gives the path of its one file.
+func Built(t testing.TB, target string, flags ...string) string {
+	t.Helper()
+	bazel := func(args ...string) string {
+		cmd := exec.Command("./bazelw", append(args, flags...)...)
+		cmd.Dir = toolrun.Repository()
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("bazelw %s: %v\n%s", strings.Join(args, " "), err, &stderr)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	bazel("build", target)
+	return filepath.Join(toolrun.Repository(), bazel("cquery", "--output=files", target))
+}
