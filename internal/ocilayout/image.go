@@ -7,6 +7,7 @@
 package ocilayout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type Image struct {
 	config    *Config
 	layers    []Layer
 	digests   []string // see Digest and Is
+	root      string   // see Root
 }
 
 // Open finds the image for platform ("os/architecture" or "os/architecture/variant", such as "linux/amd64") in the
@@ -73,6 +75,10 @@ func (im *Image) Config() ([]byte, *Config) { return im.rawConfig, im.config }
 
 // Digest is what names the image: the digest of its manifest, or in an archive of docker save that of its config.
 func (im *Image) Digest() string { return im.digests[0] }
+
+// Root is the digest of the entry of index.json that the image was found by: of an index, which is the same for all
+// platforms, or of the image's manifest. Elsewhere it is Digest.
+func (im *Image) Root() string { return cmp.Or(im.root, im.Digest()) }
 
 // Is tells whether a digest names the image: that of its manifest, of its config or of an index that it was found by.
 func (im *Image) Is(digest string) bool { return slices.Contains(im.digests, digest) }

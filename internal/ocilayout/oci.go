@@ -16,7 +16,7 @@ func (r reader) layout(raw []byte) (*Image, error) {
 	if err := r.checkVersion(); err != nil {
 		return nil, err
 	}
-	w := walker{reader: r, indexes: make(map[string]bool), place: make(map[string]int)}
+	w := walker{reader: r, indexes: make(map[string]bool), place: make(map[string]int), roots: make(map[string]string)}
 	if err := w.addIndex(raw, "index.json", ""); err != nil {
 		return nil, err
 	}
@@ -49,6 +49,7 @@ func (r reader) layout(raw []byte) (*Image, error) {
 		return nil, err
 	}
 	im.digests = slices.AppendSeq(im.digests, maps.Keys(w.indexes))
+	im.root = w.roots[images[i].Digest]
 	return im, nil
 }
 
@@ -82,9 +83,11 @@ type walker struct {
 	reader
 	indexes map[string]bool // digests of those walked
 	images  []descriptor
-	place   map[string]int // of a digest in images
-	skipped error          // why the last manifest that is of no use was left out
-	tags    []string       // of what index.json names, when there is one to look for
+	place   map[string]int    // of a digest in images
+	root    string            // digest of the entry of index.json that is walked
+	roots   map[string]string // by digest of an image: that of the entry of index.json it was found by first
+	skipped error             // why the last manifest that is of no use was left out
+	tags    []string          // of what index.json names, when there is one to look for
 }
 
 // addIndex walks the index in raw, which was found as what and referred to by mediaType ("" for index.json).
@@ -99,6 +102,9 @@ func (w *walker) addIndex(raw []byte, what, mediaType string) error {
 	for _, d := range ix.Manifests {
 		if mediaType == "" && w.otherTag(d) {
 			continue
+		}
+		if mediaType == "" {
+			w.root = d.Digest
 		}
 		switch {
 		case slices.Contains(manifestTypes, d.MediaType):
@@ -141,7 +147,7 @@ func (w *walker) addImage(d descriptor) {
 	}
 	i, ok := w.place[d.Digest]
 	if !ok {
-		w.place[d.Digest] = len(w.images)
+		w.place[d.Digest], w.roots[d.Digest] = len(w.images), w.root
 		w.images = append(w.images, d)
 	} else if w.images[i].Platform == nil {
 		w.images[i].Platform = d.Platform

@@ -99,9 +99,10 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 
 // check finds flags that contradict each other.
 func (f *buildFlags) check(cmd *cobra.Command, args []string) error {
+	if err := checkArch(f.arch); err != nil {
+		return err
+	}
 	switch {
-	case f.arch != "amd64" && f.arch != "arm64":
-		return cli.Usagef("--arch %s: it is amd64 or arm64", f.arch)
 	case f.lint != "error" && f.lint != "warning":
 		return cli.Usagef("--lint %s: it is error or warning", f.lint)
 	case f.compat != "" && f.compat != manifest.CompatVolant07:

@@ -86,6 +86,13 @@ func (d *directFlags) agentSource() *recipe.Agent {
 	return &recipe.Agent{Strategy: recipe.Release, Version: d.agent, Repository: agent.Repository}
 }
 
+func checkArch(arch string) error {
+	if !slices.Contains(agent.Architectures, arch) {
+		return cli.Usagef("--arch %s: it is amd64 or arm64", arch)
+	}
+	return nil
+}
+
 // pairs are NAME=VALUE values of a flag.
 func pairs(flag string, values []string) (map[string]string, error) {
 	all := map[string]string{}

@@ -17,6 +17,7 @@ import (
 // updateFlags are the flags of fledge update.
 type updateFlags struct {
 	config string
+	arch   string
 	common commonFlags
 	show   showFlags
 }
@@ -32,10 +33,14 @@ now, and writes that to fledge.lock beside it. It builds nothing. What other rec
   fledge update --config db/fledge.toml && git diff db/fledge.lock`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkArch(f.arch); err != nil {
+				return err
+			}
 			return f.show.tell(cmd, func(u *ui.UI) error { return f.update(cmd.Context(), u) })
 		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "fledge.toml", "the recipe, a `file`")
+	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "`architecture` of the machine that boots the image: amd64 or arm64; the agent is renewed for those in the lock, too")
 	f.common.register(cmd.Flags())
 	f.show.register(cmd.Flags())
 	markFiles(cmd, "config", "toml")
@@ -50,7 +55,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
-	o := build.Options{Arch: runtime.GOARCH, UI: u}
+	o := build.Options{Arch: f.arch, UI: u}
 	if o.Recipe, err = readRecipe(f.config); err != nil {
 		return err
 	}
@@ -70,14 +75,19 @@ func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
 func reportUpdate(u *ui.UI, lock string, changes []build.Change) {
 	var lines []string
 	for _, c := range changes {
-		switch {
-		case c.Was == c.Now:
-			lines = append(lines, fmt.Sprintf("%s: %s, as before", c.What, c.Now))
-		case c.Was == "":
-			lines = append(lines, fmt.Sprintf("%s: %s", c.What, c.Now))
-		default:
-			lines = append(lines, fmt.Sprintf("%s: %s, was %s", c.What, c.Now, c.Was))
+		line := c.What
+		if c.Arch != "" {
+			line += " for " + c.Arch
 		}
+		line += ": " + c.Now
+		switch c.Was {
+		case "":
+		case c.Now:
+			line += ", as before"
+		default:
+			line += ", was " + c.Was
+		}
+		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
 		lines = []string{fmt.Sprintf("%s: nothing to pin", lock)}

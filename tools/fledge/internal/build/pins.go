@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
 	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
 )
 
@@ -48,6 +49,17 @@ func (p *pins) setImage(reference, digest string) error {
 	p.changed = true
 	p.lock.SetImage(reference, digest)
 	return nil
+}
+
+// setAgent pins an agent for an architecture.
+func (p *pins) setAgent(source, arch string, pin fetch.Pin) {
+	p.changed = true
+	p.lock.SetAgent(source, pin.Version, arch, pin.SHA256)
+}
+
+func (p *pins) setBusybox(url, sha256 string) {
+	p.changed = true
+	p.lock.SetBusybox(url, sha256)
 }
 
 // save writes the lock if the build added to it.

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
@@ -16,19 +17,22 @@ func (t *task) agent(ctx context.Context) (file string, err error) {
 	if a.Strategy == recipe.Local {
 		return t.path(a.Path), nil
 	}
+	if a.Checksum != "" { // the recipe pins it
+		file, _, err := t.fetchAgent(ctx, t.Arch, fetch.Pin{})
+		return file, err
+	}
 	source := agentSource(a)
 	pin := fetch.Pin{}
 	pin.Version, pin.SHA256 = t.pins.lock.Agent(source, t.Arch)
-	if pin.SHA256 == "" && t.Locked && a.Checksum == "" {
+	if pin.SHA256 == "" && t.Locked {
 		return "", t.pins.drift(fmt.Sprintf("the agent (%s) for %s is not in it", source, t.Arch))
 	}
-	file, now, err := t.fetchAgent(ctx, pin)
+	file, now, err := t.fetchAgent(ctx, t.Arch, pin)
 	if err != nil {
 		return "", err
 	}
-	if a.Checksum == "" && now != pin {
-		t.pins.changed = true
-		t.pins.lock.SetAgent(source, now.Version, t.Arch, now.SHA256)
+	if now != pin {
+		t.pins.setAgent(source, t.Arch, now)
 	}
 	return file, nil
 }
@@ -40,11 +44,11 @@ func agentSource(a *recipe.Agent) string {
 	return lockfile.ReleaseSource(a.Repository, a.Version)
 }
 
-func (t *task) fetchAgent(ctx context.Context, pin fetch.Pin) (string, fetch.Pin, error) {
+func (t *task) fetchAgent(ctx context.Context, arch string, pin fetch.Pin) (string, fetch.Pin, error) {
 	step := t.UI.Step("fetch the agent")
 	defer step.End()
 	t.Fetch.Remote.Progress = step.Progress
-	file, now, err := t.Fetch.Agent(ctx, t.Recipe.Agent, t.Arch, pin)
+	file, now, err := t.Fetch.Agent(ctx, t.Recipe.Agent, arch, pin)
 	if err != nil {
 		return "", now, err
 	}
@@ -65,8 +69,7 @@ func (t *task) busybox(ctx context.Context) (file string, err error) {
 	}
 	file, now, err := t.fetchBusybox(ctx, pin)
 	if err == nil && locks && now.SHA256 != pin.SHA256 {
-		t.pins.changed = true
-		t.pins.lock.SetBusybox(src.BusyboxURL, now.SHA256)
+		t.pins.setBusybox(src.BusyboxURL, now.SHA256)
 	}
 	return file, err
 }
@@ -83,25 +86,29 @@ func (t *task) fetchBusybox(ctx context.Context, pin fetch.Pin) (string, fetch.P
 	return file, now, nil
 }
 
-// updateAgent pins the agent anew.
-func (t *task) updateAgent(ctx context.Context) (c Change, err error) {
-	a := t.Recipe.Agent
-	c.What = agentSource(a)
-	was := fetch.Pin{}
-	was.Version, was.SHA256 = t.pins.lock.Agent(c.What, t.Arch)
-	_, now, err := t.fetchAgent(ctx, fetch.Pin{})
-	if err != nil {
-		return c, err
+// updateAgent pins the agent anew: the same version for all architectures that the lock has it for, and for that of t.
+func (t *task) updateAgent(ctx context.Context) (changes []Change, err error) {
+	source := agentSource(t.Recipe.Agent)
+	archs := append(t.pins.lock.AgentArchs(source), t.Arch)
+	slices.Sort(archs)
+	now := map[string]fetch.Pin{}
+	version := ""
+	for _, arch := range slices.Compact(archs) {
+		_, pin, err := t.fetchAgent(ctx, arch, fetch.Pin{Version: version})
+		if err != nil {
+			return nil, err
+		}
+		version, now[arch] = pin.Version, pin
+		c := Change{What: source, Arch: arch, Now: pinned(pin)}
+		if version, sum := t.pins.lock.Agent(source, arch); sum != "" {
+			c.Was = pinned(fetch.Pin{Version: version, SHA256: sum})
+		}
+		changes = append(changes, c)
 	}
-	if was.SHA256 != "" {
-		c.Was = pinned(was)
+	for arch, pin := range now {
+		t.pins.setAgent(source, arch, pin)
 	}
-	c.Now = pinned(now)
-	if a.Checksum == "" && now != was {
-		t.pins.changed = true
-		t.pins.lock.SetAgent(c.What, now.Version, t.Arch, now.SHA256)
-	}
-	return c, nil
+	return changes, nil
 }
 
 // updateBusybox pins busybox anew.
@@ -117,8 +124,7 @@ func (t *task) updateBusybox(ctx context.Context) (c Change, err error) {
 	}
 	c.Now = pinned(now)
 	if now.SHA256 != was {
-		t.pins.changed = true
-		t.pins.lock.SetBusybox(c.What, now.SHA256)
+		t.pins.setBusybox(c.What, now.SHA256)
 	}
 	return c, nil
 }

@@ -10,8 +10,9 @@ import (
 
 // Change is something that the lock pins.
 type Change struct {
-	What string `json:"what"`          // reference of an image, source of an agent, URL of busybox
-	Was  string `json:"was,omitempty"` // "" when it was not in the lock
+	What string `json:"what"`           // reference of an image, source of an agent, URL of busybox
+	Arch string `json:"arch,omitempty"` // of an agent
+	Was  string `json:"was,omitempty"`  // "" when it was not in the lock
 	Now  string `json:"now"`
 }
 
@@ -70,12 +71,10 @@ func (t *task) updateImages(ctx context.Context) (changes []Change, err error) {
 
 func (t *task) updatePrograms(ctx context.Context) (changes []Change, err error) {
 	r := t.Recipe
-	if r.Agent != nil && r.Agent.Strategy != recipe.Local {
-		change, err := t.updateAgent(ctx)
-		if err != nil {
+	if r.Agent != nil && r.Agent.Strategy != recipe.Local && r.Agent.Checksum == "" {
+		if changes, err = t.updateAgent(ctx); err != nil {
 			return nil, err
 		}
-		changes = append(changes, change)
 	}
 	if r.Strategy == recipe.Initramfs && r.Source.BusyboxURL != "" && r.Source.BusyboxSHA256 == "" {
 		change, err := t.updateBusybox(ctx)

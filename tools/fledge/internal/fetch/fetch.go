@@ -35,21 +35,15 @@ type Pin struct {
 }
 
 // Agent gets the agent of a recipe whose Strategy is recipe.Release or recipe.HTTP, for an architecture (amd64 or
-// arm64): the file, which is executable, and what to pin. What is pinned already decides, and the release "latest" is
-// then the one that it was.
+// arm64): the file, which is executable, and what to pin. The recipe's checksum decides, then what is pinned
+// already, and the release "latest" is then the one that it was.
 func (c *Client) Agent(ctx context.Context, a *recipe.Agent, arch string, pinned Pin) (file string, pin Pin, err error) {
 	switch a.Strategy {
 	case recipe.Release:
 		file, pin, err = c.release(ctx, a, arch, pinned)
 	case recipe.HTTP:
-		checksum := strings.TrimPrefix(a.Checksum, "sha256:")
-		if checksum != "" && pinned.SHA256 != "" && checksum != pinned.SHA256 {
-			err = fmt.Errorf("the recipe says sha256:%s, and it was pinned to sha256:%s; fledge update pins it anew",
-				checksum, pinned.SHA256)
-			break
-		}
 		url := strings.ReplaceAll(a.URL, "{arch}", arch)
-		file, pin.SHA256, err = c.url(ctx, url, arch, cmp.Or(pinned.SHA256, checksum))
+		file, pin.SHA256, err = c.url(ctx, url, arch, cmp.Or(strings.TrimPrefix(a.Checksum, "sha256:"), pinned.SHA256))
 	default:
 		err = fmt.Errorf("source_strategy %q is none of which anything is fetched", a.Strategy)
 	}

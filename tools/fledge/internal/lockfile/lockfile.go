@@ -59,12 +59,21 @@ func (l *Lock) Image(reference string) string {
 	return ""
 }
 
-// Agent gives the version and the SHA-256 of an agent for an architecture; both are "" when that is not locked.
+// Agent gives the version of an agent, which is that of all architectures, and the SHA-256 for one; "" is what is not
+// locked.
 func (l *Lock) Agent(source, arch string) (version, sha256 string) {
-	if a := l.agent(source); a != nil && a.SHA256[arch] != "" {
+	if a := l.agent(source); a != nil {
 		return a.Version, a.SHA256[arch]
 	}
 	return "", ""
+}
+
+// AgentArchs are the architectures that an agent is locked for, sorted.
+func (l *Lock) AgentArchs(source string) []string {
+	if a := l.agent(source); a != nil {
+		return a.archs()
+	}
+	return nil
 }
 
 func (l *Lock) agent(source string) *Agent {

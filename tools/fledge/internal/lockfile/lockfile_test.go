@@ -76,6 +76,12 @@ func TestLookups(t *testing.T) {
 	if v, sum := l.Agent("https://example.com/kestrel-{arch}", "arm64"); v+sum != "" {
 		t.Errorf("an agent for another architecture: %q %q", v, sum)
 	}
+	if v, sum := l.Agent(release, "riscv64"); v != "v0.7.3" || sum != "" {
+		t.Errorf("the version is that of all architectures, and it is %q with %q", v, sum)
+	}
+	if got := append(l.AgentArchs(release), l.AgentArchs("none")...); !cmp.Equal(got, []string{"amd64", "arm64"}) {
+		t.Errorf("locked for %q", got)
+	}
 }
 
 func TestSet(t *testing.T) {

@@ -141,7 +141,7 @@ func (p *planner) addAgent(r *rule) {
 		source, what = lockfile.ReleaseSource(a.Repository, a.Version), "agent "+a.Version+" of "+a.Repository
 	}
 	pin := p.pinned(source)
-	if pin == nil && a.Checksum != "" {
+	if a.Checksum != "" {
 		pin = &lockfile.Agent{SHA256: map[string]string{"amd64": strings.TrimPrefix(a.Checksum, "sha256:")}}
 	}
 	if pin == nil {

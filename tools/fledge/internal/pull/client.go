@@ -88,8 +88,8 @@ func (l Layer) Open() (io.ReadCloser, error) {
 }
 
 // Resolve gives the digest of what a reference names now: of the manifest or index that a tag has in the registry, the
-// image's ID in a daemon, the digest of the manifest in a layout or archive (of the config where docker save has
-// written it). Platform is OS/ARCHITECTURE[/VARIANT], for example linux/amd64.
+// image's ID in a daemon, the digest of the manifest or index that a layout or archive has (of the config where docker save
+// has written it). Platform is OS/ARCHITECTURE[/VARIANT], for example linux/amd64.
 func (c *Client) Resolve(ctx context.Context, ref Reference, platform string) (string, error) {
 	if err := c.prepare(); err != nil {
 		return "", err
@@ -121,7 +121,7 @@ func (c *Client) Resolve(ctx context.Context, ref Reference, platform string) (s
 		return "", err
 	}
 	defer im.Close()
-	return im.Digest(), nil
+	return im.Root(), nil
 }
 
 // Pull gets an image. Digest is what Resolve gave, and then the image must be that; "" takes what the reference names
