@@ -1,7 +1,6 @@
 package build
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
@@ -13,7 +12,7 @@ type pins struct {
 	path    string
 	locked  bool
 	lock    *lockfile.Lock
-	changed bool
+	changes []func(*lockfile.Lock)
 }
 
 func readPins(path string, locked bool) (*pins, error) {
@@ -46,29 +45,35 @@ func (p *pins) setImage(reference, digest string) error {
 	case p.locked:
 		return p.drift(reference + " is not in it")
 	}
-	p.changed = true
-	p.lock.SetImage(reference, digest)
+	p.change(func(l *lockfile.Lock) { l.SetImage(reference, digest) })
 	return nil
 }
 
 // setAgent pins an agent for an architecture.
 func (p *pins) setAgent(source, arch string, pin fetch.Pin) {
-	p.changed = true
-	p.lock.SetAgent(source, pin.Version, arch, pin.SHA256)
+	p.change(func(l *lockfile.Lock) { l.SetAgent(source, pin.Version, arch, pin.SHA256) })
 }
 
 func (p *pins) setBusybox(url, sha256 string) {
-	p.changed = true
-	p.lock.SetBusybox(url, sha256)
+	p.change(func(l *lockfile.Lock) { l.SetBusybox(url, sha256) })
 }
 
-// save writes the lock if the build added to it.
+func (p *pins) change(set func(*lockfile.Lock)) {
+	set(p.lock)
+	p.changes = append(p.changes, set)
+}
+
+// save writes the lock if the build added to it. What other processes have added meanwhile stays.
 func (p *pins) save() error {
-	if !p.changed {
+	if len(p.changes) == 0 {
 		return nil
 	}
 	if p.locked {
-		return errors.New("--locked, and the lock would change: that is a fault of fledge")
+		return p.drift("it would change")
 	}
-	return p.lock.Write(p.path)
+	return lockfile.Change(p.path, func(l *lockfile.Lock) {
+		for _, set := range p.changes {
+			set(l)
+		}
+	})
 }

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/tomlread"
@@ -134,6 +137,33 @@ func Read(path string) (*Lock, error) {
 		return nil, err
 	}
 	return Parse(path, src)
+}
+
+// Change changes the file at path, which may not be there. Of processes that do so at once each sees what the one before
+// has written.
+func Change(path string, change func(*Lock)) error {
+	dir, err := os.Open(filepath.Dir(path)) // no file of its own, which would stay
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for {
+		if err = unix.Flock(int(dir.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EBADF) {
+		return &fs.PathError{Op: "lock", Path: dir.Name(), Err: err}
+	} // file systems of networks have no locks of folders: there it goes without
+	l, err := Read(path)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		l = &Lock{}
+	}
+	change(l)
+	return l.Write(path)
 }
 
 // Write writes the file at path, which appears whole or not at all. A file that has the same pins stays as it is.

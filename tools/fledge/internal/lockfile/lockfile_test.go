@@ -213,3 +213,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestChange has many change a file at once: nothing of any is lost.
+func TestChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), Name)
+	const n = 20
+	failed := make(chan error, n)
+	for i := range n {
+		go func() {
+			failed <- Change(path, func(l *Lock) { l.SetImage(fmt.Sprintf("oci:image-%d", i), "sha256:"+sumA) })
+		}()
+	}
+	for range n {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	l, err := Read(path)
+	if err != nil || len(l.Images) != n {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
+		t.Errorf("files %v, %v", list, err)
+	}
+	if err := Change(filepath.Join(t.TempDir(), "no", Name), func(*Lock) {}); err == nil {
+		t.Error("no error for a folder that is not there")
+	}
+}
