@@ -87,7 +87,7 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 	}
 	defer o.Payload.Close()
 	r, err := build.Run(ctx, o)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(ctx))
 	}
 	if err != nil {

@@ -4,7 +4,9 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -77,7 +79,7 @@ type task struct {
 	closers  []func() error
 }
 
-// Run builds. All outputs appear, or none; the lock is written when they are there.
+// Run builds. All outputs appear, or none, and the lock is written with them.
 func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	t := &task{Options: o}
 	defer t.close()
@@ -90,9 +92,15 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if err := t.getImage(ctx); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
+	remove, err := makeDir(o.Dir)
+	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			remove()
+		}
+	}()
 	if t.temp, err = os.MkdirTemp(o.Dir, "."+o.Name+".*"); err != nil {
 		return nil, err
 	}
@@ -101,11 +109,32 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.publish(made); err != nil {
+	made.Layers = t.layers
+	if err := t.publish(ctx, made); err != nil {
 		return nil, err
 	}
-	made.Layers = t.layers
-	return made, t.pins.save()
+	return made, nil
+}
+
+// makeDir makes a folder and those above it, and gives what removes those that were not there, if they are empty.
+func makeDir(dir string) (remove func(), err error) {
+	var made []string
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		made = append(made, at)
+	}
+	remove = func() {
+		for _, at := range made {
+			os.Remove(at)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		remove()
+		return nil, err
+	}
+	return remove, nil
 }
 
 func (t *task) close() {
@@ -138,12 +167,18 @@ func Settings(r *recipe.Recipe) (s packing.Settings, err error) {
 	return s, err
 }
 
-// publish gives the outputs their names.
-func (t *task) publish(r *Result) error {
+// publish writes the lock and gives the outputs their names, once nothing is known to be in the way.
+func (t *task) publish(ctx context.Context, r *Result) error {
 	for _, a := range r.Artifacts {
 		if info, err := os.Lstat(filepath.Join(t.Dir, a.Path)); err == nil && info.IsDir() {
 			return fmt.Errorf("the %s: %s is a folder; move it, or choose another name with --output", a.Kind, filepath.Join(t.Dir, a.Path))
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := t.pins.save(); err != nil {
+		return err
 	}
 	for i, a := range r.Artifacts {
 		to := filepath.Join(t.Dir, a.Path)

@@ -114,11 +114,13 @@ func (k *kit) read(name string) string {
 	return string(b)
 }
 
-// files are the names of all files and folders of the project.
+// files are the names of all files and folders of the project, without those of layouts.
 func (k *kit) files() (names []string) {
 	k.t.Helper()
 	err := filepath.WalkDir(k.dir, func(path string, _ os.DirEntry, err error) error {
-		names = append(names, strings.TrimPrefix(path, k.dir))
+		if !strings.Contains(path, "/blobs") {
+			names = append(names, strings.TrimPrefix(path, k.dir))
+		}
 		return err
 	})
 	if err != nil {
@@ -237,8 +239,11 @@ func (k *kit) must(toml, arch string, change ...func(*Options)) *Result {
 // fails builds, which must fail with all of the words.
 func (k *kit) fails(toml, arch string, change func(*Options), words ...string) {
 	k.t.Helper()
+	o := k.options(toml)
+	o.Arch = arch
+	change(&o)
 	before := k.files()
-	_, err := k.run(toml, arch, change)
+	_, err := Run(k.t.Context(), o)
 	if err == nil {
 		k.t.Fatalf("no error, want one with %q", words)
 	}

@@ -36,5 +36,9 @@ func TestLockedByHand(t *testing.T) {
 	toml := rootfs("oci:image", strings.ReplaceAll(latest, `"latest"`, `"v1"`))
 	k.must(toml, "amd64")
 	k.write("fledge.lock", strings.ReplaceAll(k.read("fledge.lock"), `version = "v1"`, `version = "v0"`))
+	k.write("out/image-rootfs.img", "before")
 	k.fails(toml, "amd64", locked, "--locked: ", "fledge.lock: ", "run fledge update")
+	if k.read("out/image-rootfs.img") != "before" {
+		t.Error("it failed, and replaced the image")
+	}
 }

@@ -1,0 +1,71 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
+)
+
+// TestNothingHalf has builds fail: nothing is left, and nothing is replaced.
+func TestNothingHalf(t *testing.T) {
+	k := newKit(t)
+	k.layout("image", "one")
+	good := rootfs("oci:image", local("amd64"))
+	none := func(*Options) {}
+	k.fails(rootfs("oci:image", local("none")), "amd64", none, "kestrel-none: no such file")
+	k.fails(rootfs("oci:gone", local("amd64")), "amd64", none, "oci:gone: ", "no such file")
+	k.fails(rootfs("oci-archive:kestrel-amd64", local("amd64")), "amd64", none, "kestrel-amd64")
+	k.fails(good+"[mappings]\n\"gone\" = \"/etc/\"\n", "amd64", none, "fledge.toml: mappings: ", "gone: no such file")
+	k.fails(good+"[kernel]\nmodules = \"image\"\n", "amd64", none, "kernel.modules: ")
+	k.fails(good, "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
+	k.fails(good, "amd64", locked, "--locked: there is no ", "build once without --locked, and commit the file")
+
+	k.write("out/image-rootfs.img", "before")
+	if err := os.Mkdir(filepath.Join(k.dir, "out/image.manifest.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	k.fails(good, "amd64", none, "the manifest: ", "image.manifest.json is a folder; move it, or choose another name with --output")
+	if err := os.Remove(filepath.Join(k.dir, "out/image.manifest.json")); err != nil {
+		t.Fatal(err)
+	}
+	k.fails(good, "amd64", func(o *Options) { o.LockFile = filepath.Join(k.dir, "no/fledge.lock") }, "no: no such file")
+	if k.read("out/image-rootfs.img") != "before" {
+		t.Error("a build that failed replaced the image")
+	}
+}
+
+// TestInterrupt ends a build when it begins to write, and when all is written.
+func TestInterrupt(t *testing.T) {
+	k := newKit(t)
+	k.layout("image", "one")
+	for _, at := range []string{"pack agent …", "write image-rootfs.img …", "write image.manifest.json …"} {
+		o := k.options(rootfs("oci:image", local("amd64")))
+		ctx, cancel := context.WithCancel(t.Context())
+		o.UI = ui.New(&k.said, writer(func(b []byte) {
+			if strings.Contains(string(b), at) {
+				cancel()
+			}
+		}), ui.Plain)
+		before := k.files()
+		if r, err := Run(ctx, o); !errors.Is(err, context.Canceled) || r != nil {
+			t.Errorf("%s: %+v, %v", at, r, err)
+		}
+		cancel()
+		if after := k.files(); !slices.Equal(after, before) {
+			t.Errorf("%s: files %q, before %q", at, after, before)
+		}
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(b)
+	return len(b), nil
+}
