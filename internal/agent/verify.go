@@ -119,6 +119,23 @@ func VerifyFile(path, sha256, arch string) error {
 	return nil
 }
 
+// CheckFile fails unless a file is a program for an architecture, or a script.
+func CheckFile(path, arch string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p := newProgram()
+	if _, err := io.CopyN(p, f, elfHeader); err != nil && err != io.EOF {
+		return err
+	}
+	if err := p.check(arch); err != nil {
+		return fmt.Errorf("%s %w", path, err)
+	}
+	return nil
+}
+
 // check refuses what could not run as the agent: pages that servers send in place of a file, binaries for another
 // machine.
 func (p *program) check(arch string) error {
