@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,6 +50,7 @@ func (t *task) solve(ctx context.Context) error {
 	}
 	refs := t.likelyBases()
 	for range maxMissing {
+		slices.Sort(refs) // the same images are the same solve, in whatever order they were found
 		images, digests, err := t.bases(ctx, refs)
 		if err != nil {
 			return err
@@ -76,7 +78,7 @@ func (t *task) context() (*mapping.Spec, error) {
 	if dir == "" {
 		dir = filepath.Dir(src.Dockerfile)
 	}
-	exclude := []string{t.LockFile}
+	exclude := []string{t.LockFile, t.Cache}
 	for _, suffix := range []string{".img", ".initramfs.cpio.gz", ".cpio.gz"} {
 		exclude = append(exclude, filepath.Join(t.Dir, t.Name+suffix))
 	}
@@ -95,23 +97,32 @@ func (t *task) job() (wire.Job, error) {
 	return job, err
 }
 
-// likelyBases are the locked images whose names the Dockerfile has. The solve itself tells of those that it misses, after
-// the machine was started for nothing; an image too many is only pulled for nothing.
+// likelyBases are the locked images whose names the Dockerfile or a build argument has. The solve itself tells of those that
+// it misses, after the machine was started for nothing; an image too many is only pulled for nothing.
 func (t *task) likelyBases() (refs []string) {
 	text, err := os.ReadFile(t.path(t.Recipe.Source.Dockerfile))
 	if err != nil {
 		return nil // the solve says what is wrong with it
 	}
+	named := map[string]bool{}
+	for _, s := range append(slices.Collect(maps.Values(t.Recipe.Source.BuildArgs)), string(text)) {
+		for _, word := range imageWord.FindAllString(s, -1) {
+			named[word] = true
+		}
+	}
 	for _, im := range t.pins.lock.Images {
 		ref, ok := strings.CutPrefix(im.Reference, "docker://")
 		name, _, _ := strings.Cut(path.Base(ref), ":")
 		name, _, _ = strings.Cut(name, "@")
-		if ok && strings.Contains(string(text), name) {
+		if ok && named[name] {
 			refs = append(refs, ref)
 		}
 	}
 	return refs
 }
+
+// imageWord is what can be the last part of an image's name.
+var imageWord = regexp.MustCompile(`[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`)
 
 // addMissing adds the images that a solve missed.
 func (t *task) addMissing(refs *[]string, missing []string) error {
@@ -159,9 +170,14 @@ func (t *task) solveOnce(
 		t.UI.Step("solve %s", name).Done("nothing changed since it was solved")
 		return layout, nil
 	}
-	if err := errors.Join(os.MkdirAll(solved, 0o755), os.RemoveAll(layout)); err != nil {
+	if err := os.MkdirAll(solved, 0o755); err != nil {
 		return "", err
 	}
+	fresh, err := os.MkdirTemp(solved, ".new-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(fresh)
 	o := solve.Options{Job: job, Images: images, Files: files, Secrets: t.Solve.Secrets}
 	m := t.Machine
 	m.Arch, m.Network, m.Cache = t.Arch, job.Network, t.Cache
@@ -181,13 +197,28 @@ func (t *task) solveOnce(
 	defer step.End()
 	show, done := t.UI.Events()
 	o.Event = show
-	res, err := solve.Solve(ctx, layout, o)
+	res, err := solve.Solve(ctx, filepath.Join(fresh, "layout"), o)
 	done()
 	if err != nil {
 		return "", err
 	}
 	step.Done("%s", res.Digest)
-	return layout, nil
+	return layout, t.place(filepath.Join(fresh, "layout"), layout)
+}
+
+// place gives the layout of a solve its place. Another process may have put its own there meanwhile: that one stays, unless
+// it is to be solved anew.
+func (t *task) place(fresh, layout string) error {
+	if t.Solve.NoCache {
+		if err := os.RemoveAll(layout); err != nil {
+			return err
+		}
+	}
+	err := os.Rename(fresh, layout)
+	if _, there := os.Stat(layout); err != nil && there == nil {
+		return nil
+	}
+	return err
 }
 
 // solveKey stands for all that the result of a solve depends on.

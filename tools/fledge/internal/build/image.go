@@ -32,9 +32,6 @@ func (t *task) getImage(ctx context.Context) error {
 		return fmt.Errorf("%s: source.image: %w", t.Recipe.File, err)
 	}
 	name := ref.String()
-	if isLocal(ref) {
-		name = src.Image // the lock is for all machines: it has the path as the recipe has it
-	}
 	im, err := t.pull(ctx, ref, name)
 	if err != nil {
 		return err

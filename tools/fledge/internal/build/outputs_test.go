@@ -99,7 +99,9 @@ func TestRootfs(t *testing.T) {
 		if init := contents(t, r.Artifacts[1].Path)["init"]; init != string(program(arch, 1000)) {
 			t.Errorf("%s: /init has %d bytes", arch, len(init))
 		}
-		var m struct{ RootFS, Initramfs struct{ URL, Checksum string } }
+		var m struct {
+			RootFS, Initramfs struct{ URL, Checksum string }
+		}
 		if err := json.Unmarshal([]byte(k.read("out/image.manifest.json")), &m); err != nil {
 			t.Fatal(err)
 		}

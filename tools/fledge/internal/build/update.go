@@ -51,11 +51,9 @@ func (t *task) updateImages(ctx context.Context) (changes []Change, err error) {
 	for _, name := range names {
 		ref, err := pull.ParseReference(name, t.Recipe.Dir)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: source.image: %w", t.Recipe.File, err)
 		}
-		if !isLocal(ref) {
-			name = ref.String()
-		}
+		name = ref.String()
 		digest, err := t.resolve(ctx, ref, name)
 		if err != nil {
 			return nil, err

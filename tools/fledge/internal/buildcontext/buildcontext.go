@@ -24,7 +24,7 @@ const maxIgnore = 1 << 20
 type Options struct {
 	Dockerfile string   // file
 	Dir        string   // folder of the context
-	Exclude    []string // files that are no part of the context: what the build itself writes
+	Exclude    []string // files and folders that are no part of the context: what the build itself writes
 }
 
 // List gives the files of the context below /context, and the Dockerfile below /dockerfile. Their own x bits count,
@@ -126,7 +126,14 @@ func (w *walk) folder(dir, rel string, above []os.FileInfo) error {
 	}
 	for _, e := range list {
 		src, dest := filepath.Join(dir, e.Name()), path.Join(rel, e.Name())
-		ignored, err := w.ignores(src, dest)
+		abs, err := filepath.Abs(src)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(w.exclude, abs) {
+			continue
+		}
+		ignored, err := w.ignores(dest)
 		if err != nil {
 			return err
 		}
@@ -149,15 +156,8 @@ func (w *walk) folder(dir, rel string, above []os.FileInfo) error {
 	return nil
 }
 
-// ignores tells whether a file or folder is no part of the context.
-func (w *walk) ignores(src, dest string) (bool, error) {
-	abs, err := filepath.Abs(src)
-	if err != nil {
-		return false, err
-	}
-	if slices.Contains(w.exclude, abs) {
-		return true, nil
-	}
+// ignores tells whether .dockerignore names a file or folder.
+func (w *walk) ignores(dest string) (bool, error) {
 	if dest == ".dockerignore" { // BuildKit reads it, whatever it says of itself
 		return false, nil
 	}

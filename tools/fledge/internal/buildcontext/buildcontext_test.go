@@ -71,6 +71,9 @@ func TestList(t *testing.T) {
 			[]string{"context/.dockerignore", "context/Dockerfile", "context/d/f", "context/file", "context/folder/f", "dockerfile/Dockerfile"}},
 		{"outputs", []string{"Dockerfile", "web.img", "sub/web.img"}, Options{Dockerfile: "Dockerfile", Dir: ".", Exclude: []string{"web.img"}},
 			[]string{"context/Dockerfile", "context/sub/web.img", "dockerfile/Dockerfile"}},
+		{"the cache", []string{"Dockerfile", "cache/blobs/a", "cache/keep", ".dockerignore: cache\n!cache/keep"},
+			Options{Dockerfile: "Dockerfile", Dir: ".", Exclude: []string{"cache"}},
+			[]string{"context/.dockerignore", "context/Dockerfile", "dockerfile/Dockerfile"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(folder(t, c.files...))
