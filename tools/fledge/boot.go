@@ -119,7 +119,14 @@ func (f *bootFlags) check() (boot.Machine, error) {
 	if m.MemoryMB < 0 || m.CPUs < 0 || f.limit < 0 {
 		return m, cli.Usagef("--memory, --cpus and --timeout must not be negative")
 	}
-	if m.Arch == "" {
+	if err := checkVMM(f.vmm); err != nil {
+		return m, err
+	}
+	if m.Arch != "" {
+		if err := checkArch(m.Arch); err != nil {
+			return m, err
+		}
+	} else {
 		m.Arch = machine.GuestArch(m.Kernel)
 	}
 	m.HostPorts = map[int]int{}

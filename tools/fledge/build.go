@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -109,6 +110,11 @@ func (f *buildFlags) check(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("--compat %s: it is %s", f.compat, manifest.CompatVolant07)
 	case len(args) == 1 && cmd.Flags().Changed("config"):
 		return cli.Usagef("--config %s and %s: a build is of a recipe or of a Dockerfile", f.config, args[0])
+	case cmd.Flags().Changed("output") && !isName(f.output):
+		return cli.Usagef("--output %q: give a name, with a folder if you like", f.output)
+	}
+	if err := f.solve.check(); err != nil {
+		return err
 	}
 	if len(args) == 0 {
 		return f.direct.refuse(cmd.Flags())
@@ -187,10 +193,7 @@ func (f *buildFlags) name(o *build.Options, folder string) (err error) {
 	}
 	if f.output != "" {
 		o.Dir = filepath.Dir(f.output)
-		base := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(f.output), ".img"), ".cpio.gz")
-		if base == "." || base == ".." || base == string(filepath.Separator) || strings.HasSuffix(f.output, "/") {
-			return cli.Usagef("--output %s: give a name, with a folder if you like", f.output)
-		}
+		base := outputName(f.output)
 		names = naming.Names{Image: base, Manifest: base}
 	} else {
 		o.Dir = "."
@@ -202,6 +205,16 @@ func (f *buildFlags) name(o *build.Options, folder string) (err error) {
 		o.Manifest = fmt.Appendf(nil, "name = %q\nversion = \"1.0.0\"\n", naming.OfFolder(names.Manifest))
 	}
 	return nil
+}
+
+// outputName is the name that --output gives, without what tells the kind of an image.
+func outputName(output string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(filepath.Base(output), ".img"), ".cpio.gz")
+}
+
+func isName(output string) bool {
+	name := outputName(output)
+	return output != "" && !strings.HasSuffix(output, "/") && !slices.Contains([]string{"", ".", "..", string(filepath.Separator)}, name)
 }
 
 // report says what was made; the image is the last line.

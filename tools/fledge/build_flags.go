@@ -15,6 +15,7 @@ import (
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/internal/solve"
+	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/internal/vmm/drivers"
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
@@ -58,12 +59,16 @@ func (d *directFlags) recipe(dockerfile string) (*recipe.Recipe, error) {
 	if context == "" {
 		context = filepath.Dir(dockerfile)
 	}
+	source, err := d.agentSource()
+	if err != nil {
+		return nil, err
+	}
 	r := &recipe.Recipe{
 		File: dockerfile, Dir: ".", Strategy: recipe.OCIRootfs,
 		Source:     recipe.Source{Dockerfile: dockerfile, Context: context, Target: d.target, BusyboxURL: d.busybox},
 		Kernel:     recipe.Kernel{Modules: d.modules},
 		Filesystem: recipe.DefaultFilesystem(),
-		Agent:      d.agentSource(),
+		Agent:      source,
 	}
 	switch {
 	case d.initramfs:
@@ -71,19 +76,29 @@ func (d *directFlags) recipe(dockerfile string) (*recipe.Recipe, error) {
 	case d.busybox != "":
 		return nil, cli.Usagef("--busybox is for --output-initramfs")
 	}
-	var err error
+	if d.busybox != "" {
+		if err := agent.CheckURL(d.busybox); err != nil {
+			return nil, cli.Usagef("--busybox: %v", err)
+		}
+	}
 	r.Source.BuildArgs, err = pairs("build-arg", d.buildArgs)
 	return r, err
 }
 
-func (d *directFlags) agentSource() *recipe.Agent {
+func (d *directFlags) agentSource() (a *recipe.Agent, err error) {
 	switch {
 	case strings.Contains(d.agent, "://"):
-		return &recipe.Agent{Strategy: recipe.HTTP, URL: d.agent}
+		a, err = &recipe.Agent{Strategy: recipe.HTTP, URL: d.agent}, agent.CheckURL(d.agent)
 	case strings.ContainsRune(d.agent, '/'):
-		return &recipe.Agent{Strategy: recipe.Local, Path: d.agent}
+		a = &recipe.Agent{Strategy: recipe.Local, Path: d.agent}
+	default:
+		a = &recipe.Agent{Strategy: recipe.Release, Version: d.agent, Repository: agent.Repository}
+		err = agent.CheckTag(d.agent)
 	}
-	return &recipe.Agent{Strategy: recipe.Release, Version: d.agent, Repository: agent.Repository}
+	if err != nil {
+		return nil, cli.Usagef("--agent: %v; give a release, a URL or a file with its folder (./kestrel)", err)
+	}
+	return a, nil
 }
 
 func checkArch(arch string) error {
@@ -127,7 +142,30 @@ func (s *solveFlags) register(flags *pflag.FlagSet) {
 }
 
 func (s *solveFlags) used() bool {
-	return s.network || s.noCache || len(s.secrets) > 0 || len(s.ssh) > 0 || s.m.Kernel != "" || s.m.Modules != ""
+	return s.network || s.noCache || len(s.secrets) > 0 || len(s.ssh) > 0 || s.m.Kernel != "" || s.m.Modules != "" || s.m.VMM != drivers.Auto
+}
+
+// check finds values that are none.
+func (s *solveFlags) check() error {
+	for flag, values := range map[string][]string{"secret": s.secrets, "ssh": s.ssh} {
+		files, err := pairs(flag, values)
+		if err != nil {
+			return err
+		}
+		for id := range files {
+			if !wire.IsID(id) {
+				return cli.Usagef("--%s: %q is no id: letters, digits and _.-", flag, id)
+			}
+		}
+	}
+	return checkVMM(s.m.VMM)
+}
+
+func checkVMM(name string) error {
+	if !slices.Contains([]string{drivers.Auto, drivers.CloudHypervisor, drivers.QEMU}, name) {
+		return cli.Usagef("--vmm %s: it is %s, %s or %s", name, drivers.Auto, drivers.CloudHypervisor, drivers.QEMU)
+	}
+	return nil
 }
 
 func (s *solveFlags) options() (o build.SolveOptions, err error) {
@@ -171,23 +209,33 @@ func (s *showFlags) register(flags *pflag.FlagSet) {
 
 // tell runs work, whose steps and error are told as the flags say.
 func (s *showFlags) tell(cmd *cobra.Command, work func(*ui.UI) error) error {
-	mode := s.progress
-	if !slices.Contains([]string{ui.Auto, ui.Live, ui.Plain, ui.Quiet}, mode) {
-		return cli.Usagef("--progress %s: it is auto, live, plain or quiet", mode)
-	}
-	if s.quiet {
-		mode = ui.Quiet
-	}
-	if s.json {
-		mode = ui.JSON
+	mode, err := s.mode()
+	if err != nil {
+		return err
 	}
 	u := ui.New(cmd.OutOrStdout(), cmd.ErrOrStderr(), mode)
 	defer u.Close()
-	err := work(u)
-	if err != nil {
+	if err = work(u); err != nil {
 		u.Error(err)
 	}
 	return err
+}
+
+// mode is that of the UI.
+func (s *showFlags) mode() (string, error) {
+	switch {
+	case !slices.Contains([]string{ui.Auto, ui.Live, ui.Plain, ui.Quiet}, s.progress):
+		return "", cli.Usagef("--progress %s: it is auto, live, plain or quiet", s.progress)
+	case s.json && (s.quiet || s.progress != ui.Auto):
+		return "", cli.Usagef("--json tells of everything; it goes without --quiet and --progress")
+	case s.quiet && s.progress != ui.Auto && s.progress != ui.Quiet:
+		return "", cli.Usagef("--quiet and --progress %s exclude each other", s.progress)
+	case s.quiet:
+		return ui.Quiet, nil
+	case s.json:
+		return ui.JSON, nil
+	}
+	return s.progress, nil
 }
 
 // markFiles has the shell complete a flag with files of an extension.
