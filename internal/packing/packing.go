@@ -59,6 +59,21 @@ func (s Settings) Write(f *os.File, add func(layerpack.Adder) error) (entries in
 	return stats.Entries, err
 }
 
+// Check fails unless the file is a pack of the kind, whose index is whole.
+func (s Settings) Check(file string) error {
+	var p io.Closer
+	var err error
+	if s.Kind == Initramfs {
+		p, err = cpiopack.Open(file)
+	} else {
+		p, err = layerpack.Open(file)
+	}
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}
+
 // AddLayer adds the entries of a layer of size bytes. What open gives has to end with an error when the bytes are not
 // those of the digest. maxUnpacked is how many bytes it may unpack to; 0 is layerpack.UnpackLimit of its size.
 func AddLayer(

@@ -66,12 +66,11 @@ func (c *Cache) Files(add func(layerpack.Adder) error) (Pack, error) {
 }
 
 func (c *Cache) pack(key string, add func(layerpack.Adder) error) (p Pack, err error) {
-	p = Pack{File: filepath.Join(c.dir, key+".pack"), Cached: true}
-	if info, err := os.Stat(p.File); err == nil {
-		p.Size = info.Size()
+	p = Pack{File: filepath.Join(c.dir, key+".pack")}
+	if info, err := os.Stat(p.File); err == nil && c.settings.Check(p.File) == nil { // one that a crash cut off is made anew
+		p.Size, p.Cached = info.Size(), true
 		return p, nil
 	}
-	p.Cached = false
 	err = cli.WriteFile(p.File, func(f *os.File) error {
 		if _, err := c.settings.Write(f, add); err != nil {
 			return err

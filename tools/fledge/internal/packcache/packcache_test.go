@@ -112,3 +112,26 @@ func TestChanging(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestDamaged makes packs anew that a crash of the machine cut off.
+func TestDamaged(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []packing.Settings{squashfs, {Kind: packing.Initramfs, Codec: codec.Spec{Name: "gzip", Level: 1}}} {
+		c := open(t, t.TempDir(), "v1", s)
+		whole := files(t, c, dir)
+		for _, size := range []int64{0, whole.Size / 2, whole.Size - 1} {
+			if err := os.Truncate(whole.File, size); err != nil {
+				t.Fatal(err)
+			}
+			if p := files(t, c, dir); p.Cached || p.Size != whole.Size {
+				t.Errorf("%s, of %d bytes: %+v", s.Kind, size, p)
+			}
+		}
+		if p := files(t, c, dir); !p.Cached {
+			t.Errorf("%s: %+v", s.Kind, p)
+		}
+	}
+}
