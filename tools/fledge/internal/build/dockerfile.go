@@ -166,7 +166,7 @@ func (t *task) solveOnce(
 	solved := filepath.Join(t.Cache, "solved")
 	layout = filepath.Join(solved, key)
 	name := t.Recipe.Source.Dockerfile
-	if _, err := os.Stat(layout); err == nil && !t.Solve.NoCache {
+	if !t.Solve.NoCache && t.solved(layout) {
 		t.UI.Step("solve %s", name).Done("nothing changed since it was solved")
 		return layout, nil
 	}
@@ -206,16 +206,22 @@ func (t *task) solveOnce(
 	return layout, t.place(filepath.Join(fresh, "layout"), layout)
 }
 
+// solved tells whether the layout is there, and whole as far as sizes tell. Its layers are verified when they are packed.
+func (t *task) solved(layout string) bool {
+	im, err := ocilayout.Open(layout, t.platform())
+	return err == nil && im.Close() == nil
+}
+
 // place gives the layout of a solve its place. Another process may have put its own there meanwhile: that one stays, unless
 // it is to be solved anew.
 func (t *task) place(fresh, layout string) error {
-	if t.Solve.NoCache {
+	if t.Solve.NoCache || !t.solved(layout) {
 		if err := os.RemoveAll(layout); err != nil {
 			return err
 		}
 	}
 	err := os.Rename(fresh, layout)
-	if _, there := os.Stat(layout); err != nil && there == nil {
+	if err != nil && t.solved(layout) {
 		return nil
 	}
 	return err

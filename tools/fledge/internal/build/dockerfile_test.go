@@ -3,7 +3,6 @@ package build
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,25 +84,33 @@ func TestSolveKey(t *testing.T) {
 	}
 }
 
-// TestPlace has two processes solve the same.
+// TestPlace has two processes solve the same, and a crash cut the result off.
 func TestPlace(t *testing.T) {
-	dir := t.TempDir()
-	layout := filepath.Join(dir, "layout")
-	for _, c := range []struct {
-		fresh, want string
-		noCache     bool
-	}{{"one", "one", false}, {"two", "one", false}, {"three", "three", true}} {
-		fresh := filepath.Join(dir, c.fresh)
-		writeFile(t, filepath.Join(fresh, "index.json"), c.fresh)
-		task := &task{Options: Options{Solve: SolveOptions{NoCache: c.noCache}}}
-		if err := task.place(fresh, layout); err != nil {
+	k := newKit(t)
+	at := func(name string) string { return filepath.Join(k.dir, name) }
+	task := &task{Options: Options{Arch: "amd64"}}
+	place := func(fresh, want string) {
+		t.Helper()
+		k.layout(fresh, fresh)
+		content := k.read(fresh + "/index.json")
+		if err := task.place(at(fresh), at("layout")); err != nil {
 			t.Error(err)
 		}
-		if b, err := os.ReadFile(filepath.Join(layout, "index.json")); err != nil || string(b) != c.want {
-			t.Errorf("%s: %q, %v, want %s", c.fresh, b, err, c.want)
+		if got := k.read("layout/index.json") == content; got != (fresh == want) || !task.solved(at("layout")) {
+			t.Errorf("%s is there: %v, want %s", fresh, got, want)
 		}
 	}
-	if err := (&task{}).place(filepath.Join(dir, "gone"), filepath.Join(dir, "new")); !errors.Is(err, fs.ErrNotExist) {
+	place("one", "one")
+	place("two", "one")
+	task.Solve.NoCache = true
+	place("three", "three")
+	task.Solve.NoCache = false
+	k.write("layout/index.json", "")
+	if task.solved(at("layout")) {
+		t.Error("what is damaged counts as solved")
+	}
+	place("four", "four")
+	if err := task.place(at("gone"), at("new")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 }
