@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +80,10 @@ func (f *buildFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.check(cmd, args); err != nil {
 		return err
 	}
-	return f.show.tell(cmd, func(u *ui.UI) error { return f.build(cmd.Context(), args, u) })
+	// When nobody reads any more what the build tells, it ends as an interrupt ends it, and leaves nothing.
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGPIPE)
+	defer stop()
+	return f.show.tell(cmd, func(u *ui.UI) error { return f.build(ctx, args, u) })
 }
 
 func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/agent/agenttest"
 	"github.com/fledge-build/fledge/internal/cli"
 )
 
@@ -20,5 +26,94 @@ func TestSolveFlags(t *testing.T) {
 		if err == nil || cli.ExitCode(err) != cli.ExitUsage || !strings.Contains(err.Error(), "fledge.toml has no Dockerfile") {
 			t.Errorf("%s: error %v", flag, err)
 		}
+	}
+}
+
+// project is a folder with a recipe that can be built from this machine alone: busybox, a stand-in, comes from a server here.
+func project(t *testing.T) (dir string) {
+	t.Helper()
+	standIn(t)
+	t.Setenv(cacheVariable, filepath.Join(t.TempDir(), "store"))
+	applets := "\x00" + strings.Join([]string{"[", "ash", "cat", "cp", "echo", "ls", "mount", "ps", "sed", "sh"}, "\x00") + "\x00"
+	busybox := append(agenttest.Program("amd64", 500), applets...)
+	busybox[20], busybox[52], busybox[54], busybox[58] = 1, 64, 56, 64 // of an ELF header: version, and sizes
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { agenttest.ServeFile(w, r, busybox) }))
+	t.Cleanup(server.Close)
+	dir = t.TempDir()
+	for name, content := range map[string]string{
+		"fledge.toml": "version = \"1\"\nstrategy = \"initramfs\"\n[init]\nnone = true\n[source]\nbusybox_url = \"" + server.URL +
+			"/busybox\"\n[mappings]\n\"app\" = \"/init\"\n",
+		"manifest.toml": "name = \"app\"\nversion = \"1.0.0\"\n[workload]\nentrypoint = [\"/init\"]\n[network]\nexpose = [{ port = 80 }]\n",
+		"app":           "#!/bin/sh\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func list(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestBuild builds a recipe in the current folder.
+func TestBuild(t *testing.T) {
+	dir := project(t)
+	t.Chdir(dir)
+	stdout, stderr, err := fledge(t, "build", "--arch", "amd64")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	lines := strings.Split(stdout, "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "app.manifest.json: ") || !strings.HasPrefix(lines[1], "app.cpio.gz: ") {
+		t.Errorf("it says %q", stdout)
+	}
+	if got, want := list(t, dir), []string{"app", "app.cpio.gz", "app.manifest.json", "fledge.lock", "fledge.toml", "manifest.toml"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	stdout, stderr, err = fledge(t, "build", "--arch", "amd64", "--locked", "--quiet", "--output", "new/dist/web.cpio.gz")
+	if err != nil || stderr != "" || !strings.Contains(stdout, "new/dist/web.cpio.gz: ") {
+		t.Errorf("%v, %q, %q", err, stdout, stderr)
+	}
+	if got, want := list(t, "new/dist"), []string{"web.cpio.gz", "web.manifest.json"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+}
+
+// TestNobodyReads has what reads the output go away: the build ends and leaves nothing.
+func TestNobodyReads(t *testing.T) {
+	dir := project(t)
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := list(t, dir)
+	cmd := exec.Command(executable, "build", "--arch", "amd64", "--progress", "plain")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), asFledge+"=1")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for s := bufio.NewScanner(stderr); s.Scan() && s.Text() != "write app.cpio.gz …"; {
+	}
+	stderr.Close()
+	want := before
+	if err := cmd.Wait(); err == nil { // it was done before it noticed
+		want = []string{"app", "app.cpio.gz", "app.manifest.json", "fledge.lock", "fledge.toml", "manifest.toml"}
+	}
+	if after := list(t, dir); !slices.Equal(after, want) {
+		t.Errorf("files %q, want %q", after, want)
 	}
 }
