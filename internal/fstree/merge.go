@@ -16,6 +16,11 @@ const (
 	opaqueName     = ".wh..wh..opq"
 )
 
+// IsWhiteout tells whether an entry at path says something of a layer, and names no file of it.
+func IsWhiteout(path string) bool {
+	return strings.HasPrefix(path, whiteoutPrefix) || strings.Contains(path, "/"+whiteoutPrefix)
+}
+
 // Mode of directories that no layer has an entry for; owner 0:0, time 0.
 const impliedDirMode = 0o755
 

@@ -58,15 +58,23 @@ func (t *task) pull(ctx context.Context, ref pull.Reference, name string) (*pull
 			return nil, err
 		}
 	}
-	bars := newPullBars(t.UI, name)
-	t.Pull.Progress = bars.progress
-	im, err := t.Pull.Pull(ctx, ref, digest, t.platform())
-	bars.end(err)
+	im, err := Pull(ctx, t.Pull, t.UI, ref, name, digest, t.platform())
 	if err != nil {
 		return nil, err
 	}
 	t.closers = append(t.closers, im.Close)
 	return im, nil
+}
+
+// Pull gets an image as pull.Client does, and shows its blobs on their way under the image's name.
+func Pull(
+	ctx context.Context, client *pull.Client, u *ui.UI, ref pull.Reference, name, digest, platform string,
+) (*pull.Image, error) {
+	bars := newPullBars(u, name)
+	client.Progress = bars.progress
+	im, err := client.Pull(ctx, ref, digest, platform)
+	bars.end(err)
+	return im, err
 }
 
 func (t *task) platform() string { return "linux/" + t.Arch }

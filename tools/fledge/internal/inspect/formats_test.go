@@ -150,7 +150,7 @@ func TestText(t *testing.T) {
 func TestJSON(t *testing.T) {
 	image := artifacttest.Squashfs(t, small(t), "-noF", "-b", "4K", "-Xcompression-level", "5")
 	var b bytes.Buffer
-	if err := JSON(&b, open(t, image), ".", true); err != nil {
+	if err := JSON(&b, open(t, image), JSONOptions{Path: ".", Digests: true}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
 	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
+	"github.com/fledge-build/fledge/tools/fledge/internal/origin"
 )
 
 // JSONVersion is the version of the form of JSON; keys may be added without a new one.
@@ -25,6 +26,7 @@ type jsonImage struct {
 	ManifestFile string             `json:"manifest_file,omitempty"`
 	Manifest     *manifest.Manifest `json:"manifest"`
 	Matches      *bool              `json:"manifest_matches"` // the digest is that of the manifest; null without one
+	*origin.Report
 }
 
 // jsonEntry is an entry. Of names that are not UTF-8, the plain field has U+FFFD in place of what is wrong, and the
@@ -47,6 +49,7 @@ type jsonEntry struct {
 	Major       *uint32     `json:"major,omitempty"`
 	Minor       *uint32     `json:"minor,omitempty"`
 	Segment     *int        `json:"segment,omitempty"`
+	Layer       *int        `json:"layer,omitempty"` // index in the layers of the source
 	Xattrs      []jsonXattr `json:"xattrs,omitempty"`
 }
 
@@ -64,23 +67,37 @@ func JSONText(name string) (string, []byte) {
 	return name, []byte(name) // the encoder puts U+FFFD in place of what is no UTF-8
 }
 
-// JSON writes the image and the entries at path and below it, an entry a line. With digests, files have the SHA-256 of
-// their contents, for which all have to be read.
-func JSON(w io.Writer, im *imagefile.Image, path string, digests bool) error {
-	head, err := jsonHead(im)
+// JSONOptions say what JSON has.
+type JSONOptions struct {
+	Path    string
+	Digests bool           // files have the SHA-256 of their contents, for which all have to be read
+	Origin  *origin.Report // what came from which layer; nil is not known, and else Path is "."
+}
+
+// JSON writes the image and the entries at a path and below it, an entry a line.
+func JSON(w io.Writer, im *imagefile.Image, o JSONOptions) error {
+	head, err := jsonHead(im, o.Origin)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	out.Write(head[:len(head)-1])
 	out.WriteString(`,"entries":[`)
-	s := newSummarizer(im, path, 0)
-	segments := im.Info().Kind == artifact.CPIO
-	for e, err := range im.Walk(path) {
+	s, n := newSummarizer(im, o.Path, 0), 0
+	for e, err := range im.Walk(o.Path) {
 		if err != nil {
 			return err
 		}
-		line, err := encodeEntry(im, e, segments, digests)
+		j, err := entryOf(im, e, o.Digests)
+		if err != nil {
+			return err
+		}
+		if o.Origin != nil {
+			layer := o.Origin.LayerOf(n)
+			j.Layer = &layer
+		}
+		n++
+		line, err := json.Marshal(j)
 		if err != nil {
 			return err
 		}
@@ -99,8 +116,8 @@ func JSON(w io.Writer, im *imagefile.Image, path string, digests bool) error {
 	return out.Flush()
 }
 
-func jsonHead(im *imagefile.Image) ([]byte, error) {
-	head := jsonImage{Version: JSONVersion, Image: im.Name, Info: im.Info()}
+func jsonHead(im *imagefile.Image, from *origin.Report) ([]byte, error) {
+	head := jsonImage{Version: JSONVersion, Image: im.Name, Info: im.Info(), Report: from}
 	var err error
 	if head.Digest, err = im.FileDigest(); err != nil {
 		return nil, err
@@ -115,8 +132,8 @@ func jsonHead(im *imagefile.Image) ([]byte, error) {
 	return json.Marshal(head)
 }
 
-func encodeEntry(a artifact.Artifact, e *artifact.Entry, segments, digests bool) ([]byte, error) {
-	j := jsonEntry{
+func entryOf(a artifact.Artifact, e *artifact.Entry, digests bool) (*jsonEntry, error) {
+	j := &jsonEntry{
 		Type: e.TypeName(), Mode: fmt.Sprintf("%04o", e.Mode), UID: e.UID, GID: e.GID, MTime: e.ModTime,
 		Links: e.Links, Inode: e.Inode,
 	}
@@ -129,7 +146,7 @@ func encodeEntry(a artifact.Artifact, e *artifact.Entry, segments, digests bool)
 	if e.IsDevice() {
 		j.Major, j.Minor = &e.Major, &e.Minor
 	}
-	if segments {
+	if a.Info().Kind == artifact.CPIO {
 		j.Segment = &e.Segment
 	}
 	if e.Type == fstree.Regular {
@@ -142,5 +159,5 @@ func encodeEntry(a artifact.Artifact, e *artifact.Entry, segments, digests bool)
 			j.SHA256 = fmt.Sprintf("%x", sum)
 		}
 	}
-	return json.Marshal(j)
+	return j, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
 	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
+	"github.com/fledge-build/fledge/tools/fledge/internal/origin"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -19,9 +20,10 @@ const largestDirectories = 10
 // TextOptions say what the summary shows.
 type TextOptions struct {
 	Path     string
-	Depth    int  // of directories, below Path
-	Sizes    bool // of all directories to that depth, not of the largest alone
-	Verified bool // the image was verified
+	Depth    int            // of directories, below Path
+	Sizes    bool           // of all directories to that depth, not of the largest alone
+	Verified bool           // the image was verified
+	Origin   *origin.Report // what came from which layer; nil is not known
 }
 
 // Text writes a summary for people.
@@ -49,6 +51,7 @@ func Text(w io.Writer, im *imagefile.Image, o TextOptions) error {
 	}
 	t.contents(s, o.Path)
 	t.segments(info.Segments, s.Segments, o.Sizes)
+	t.layers(o.Origin)
 	t.directories(s.Directories, o.Sizes)
 	t.usage("Largest files", s.Largest, false)
 	if len(info.Notes) > 0 {
@@ -170,6 +173,36 @@ func (t *textWriter) segments(list []artifact.Segment, contents []Usage, all boo
 		}
 		fmt.Fprintf(t, "  %-8s %12d %12d %12d %8d %12d\n", s.Compressor, s.Offset, s.Size, s.Unpacked, s.Entries, contents[i].Size)
 	}
+}
+
+// layers lists the layers of the image that this one was made of.
+func (t *textWriter) layers(r *origin.Report) {
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(t, "\nLayers of %s, %s\n  %12s %12s %8s %12s %8s  LAYER\n", Printable(r.Image), r.Digest,
+		"STORED", "SIZE", "FILES", "HIDDEN", "FILES")
+	for _, l := range r.Layers {
+		what := "from no layer, added when the image was made"
+		if l.Name != origin.Added {
+			what = strings.TrimRight(l.Digest+" "+oneLine(l.CreatedBy), " ")
+		}
+		fmt.Fprintf(t, "  %12d %12d %8d %12d %8d  %s\n", l.Stored, l.Bytes, l.Files, l.HiddenBytes, l.HiddenFiles, what)
+	}
+	if r.Replaced > 0 {
+		fmt.Fprintf(t, "  %d of the container image's files and directories are other ones here\n", r.Replaced)
+	}
+}
+
+// oneLine is the begin of a command.
+func oneLine(command string) string {
+	const shown = 60
+	if runes := []rune(strings.Join(strings.Fields(command), " ")); len(runes) > shown {
+		command = string(runes[:shown-1]) + "…"
+	} else {
+		command = string(runes)
+	}
+	return Printable(command)
 }
 
 // directories lists the directories, or the largest ones.
