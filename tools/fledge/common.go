@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fledge-build/fledge/internal/agent"
-	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
 	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
@@ -56,13 +55,6 @@ func (c *commonFlags) fill(o *build.Options, u *ui.UI) (err error) {
 	o.Pull, o.Fetch = newPull(o.Cache, u), newFetch(o.Cache, u)
 	o.Payload, err = payload.Open()
 	return err
-}
-
-func checkArch(arch string) error {
-	if arch != "amd64" && arch != "arm64" {
-		return cli.Usagef("--arch %s: it is amd64 or arm64", arch)
-	}
-	return nil
 }
 
 func newPull(cache string, u *ui.UI) *pull.Client {
