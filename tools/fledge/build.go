@@ -21,6 +21,7 @@ import (
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/naming"
+	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -91,7 +92,18 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 	if err != nil {
 		return err
 	}
+	if o.Program, err = programDigest(); err != nil {
+		return err
+	}
+	if o.Payload, err = payload.Open(); err != nil {
+		return err
+	}
 	defer o.Payload.Close()
+	kept, err := f.common.fill(&o, u)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
 	r, err := build.Run(ctx, o)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(ctx))
@@ -159,7 +171,7 @@ func (f *buildFlags) options(args []string, u *ui.UI) (o build.Options, err erro
 		return o, cli.Usagef("%s has no Dockerfile, and the flags about its solve are for nothing", o.Recipe.File)
 	}
 	o.Machine = f.solve.machine(u)
-	return o, f.common.fill(&o, u)
+	return o, nil
 }
 
 // existing is a file if it is there, else "".

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -115,5 +116,35 @@ func TestNobodyReads(t *testing.T) {
 	}
 	if after := list(t, dir); !slices.Equal(after, want) {
 		t.Errorf("files %q, want %q", after, want)
+	}
+}
+
+// TestClean removes what a build keeps; the next one makes the same.
+func TestClean(t *testing.T) {
+	t.Chdir(project(t))
+	first, stderr, err := fledge(t, "build", "--arch", "amd64", "--json")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	cache := os.Getenv(cacheVariable)
+	stdout, _, err := fledge(t, "clean")
+	if err != nil || !strings.HasPrefix(stdout, cache+": ") || !strings.HasSuffix(stdout, "B freed\n") || strings.Contains(stdout, ": 0 B") {
+		t.Errorf("%v, %q", err, stdout)
+	}
+	if left := list(t, cache); !slices.Equal(left, []string{"CACHEDIR.TAG"}) {
+		t.Errorf("left are %q", left)
+	}
+	stdout, _, err = fledge(t, "clean", "--json")
+	if want := `{"event":"result","cache":"` + cache + `","freed":0}` + "\n"; err != nil || stdout != want {
+		t.Errorf("%v, %q, want %q", err, stdout, want)
+	}
+	again, _, err := fledge(t, "build", "--arch", "amd64", "--json", "--locked")
+	digest := regexp.MustCompile(`"path":"app.cpio.gz","size":\d+,"digest":"[^"]*"`)
+	if err != nil || digest.FindString(first) == "" || digest.FindString(again) != digest.FindString(first) {
+		t.Errorf("%v, %s, first %s", err, again, first)
+	}
+	_, stderr, err = fledge(t, "clean", "--cache", ".")
+	if err == nil || !strings.Contains(err.Error(), "is no folder that fledge made") {
+		t.Errorf("%v, %s", err, stderr)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/fledge-build/fledge/internal/agent"
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
-	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
 	"github.com/fledge-build/fledge/tools/fledge/internal/pull"
+	"github.com/fledge-build/fledge/tools/fledge/internal/store"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -44,27 +44,26 @@ func (c *commonFlags) folder() (string, error) {
 	return filepath.Join(user, "fledge", "store"), nil
 }
 
-// fill completes the options of a build.
-func (c *commonFlags) fill(o *build.Options, u *ui.UI) (err error) {
-	if o.Cache, err = c.folder(); err != nil {
-		return err
+// open opens the folder, which has to be closed, for what gets images.
+func (c *commonFlags) open(u *ui.UI) (*pull.Client, *store.Store, error) {
+	dir, err := c.folder()
+	if err != nil {
+		return nil, nil, err
 	}
-	if o.Program, err = programDigest(); err != nil {
-		return err
-	}
-	o.Pull, o.Fetch = newPull(o.Cache, u), newFetch(o.Cache, u)
-	o.Payload, err = payload.Open()
-	return err
+	kept, err := store.Open(dir)
+	return &pull.Client{Cache: dir, Note: u.Note}, kept, err
 }
 
-func newPull(cache string, u *ui.UI) *pull.Client {
-	return &pull.Client{Cache: cache, Note: u.Note}
-}
-
-func newFetch(cache string, u *ui.UI) *fetch.Client {
-	return &fetch.Client{Cache: cache, Remote: agent.Client{
+// fill opens the folder, which has to be closed, for what gets the images and programs of a build.
+func (c *commonFlags) fill(o *build.Options, u *ui.UI) (kept *store.Store, err error) {
+	if o.Pull, kept, err = c.open(u); err != nil {
+		return nil, err
+	}
+	o.Cache = o.Pull.Cache
+	o.Fetch = &fetch.Client{Cache: o.Cache, Remote: agent.Client{
 		Token: os.Getenv("GITHUB_TOKEN"), Note: u.Note, Pauses: agent.DefaultPauses, Stall: agent.DefaultStall,
 	}}
+	return kept, nil
 }
 
 // programDigest stands for this program: what another one kept may have other bytes.

@@ -48,17 +48,18 @@ func (f *originFlags) find(cmd *cobra.Command, im *imagefile.Image, dir string) 
 	if err != nil {
 		return nil, cli.Usagef("--image: %v", err)
 	}
-	cache, err := f.common.folder()
-	if err != nil {
-		return nil, err
-	}
 	digest, err := pinned(ref, dir, ".")
 	if err != nil {
 		return nil, err
 	}
 	u := ui.New(cmd.OutOrStdout(), cmd.ErrOrStderr(), ui.Auto)
 	defer u.Close()
-	container, err := build.Pull(cmd.Context(), newPull(cache, u), u, ref, ref.String(), digest, "linux/"+f.arch)
+	client, kept, err := f.common.open(u)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Close()
+	container, err := build.Pull(cmd.Context(), client, u, ref, ref.String(), digest, "linux/"+f.arch)
 	if err != nil {
 		return nil, err
 	}

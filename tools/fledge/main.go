@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newBuildCommand(), newUpdateCommand(), newInspectCommand(), newDiffCommand(), newMigrateCommand(), newBootCommand(), newVersionCommand(), newManCommand())
+	root.AddCommand(newBuildCommand(), newUpdateCommand(), newCleanCommand(), newInspectCommand(), newDiffCommand(), newMigrateCommand(), newBootCommand(), newVersionCommand(), newManCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	return root
 }

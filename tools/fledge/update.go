@@ -60,10 +60,11 @@ func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
 		return err
 	}
 	o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
-	if o.Cache, err = f.common.folder(); err != nil {
+	kept, err := f.common.fill(&o, u)
+	if err != nil {
 		return err
 	}
-	o.Pull, o.Fetch = newPull(o.Cache, u), newFetch(o.Cache, u)
+	defer kept.Close()
 	changes, err := build.Update(ctx, o)
 	if err != nil {
 		return err
