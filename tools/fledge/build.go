@@ -152,7 +152,7 @@ func (f *buildFlags) options(args []string, u *ui.UI) (o build.Options, err erro
 		folder = o.Recipe.Source.Context
 		o.LockFile = filepath.Join(filepath.Dir(args[0]), lockfile.Name)
 	} else {
-		if o.Recipe, err = readRecipe(f.config); err != nil {
+		if o.Recipe, err = readRecipe(f.config, "--config names another recipe, and fledge build DOCKERFILE needs none"); err != nil {
 			return o, err
 		}
 		folder = o.Recipe.Dir
@@ -182,11 +182,11 @@ func existing(file string) string {
 	return file
 }
 
-// readRecipe reads a fledge.toml.
-func readRecipe(file string) (*recipe.Recipe, error) {
+// readRecipe reads a fledge.toml. The remedy is for one that is not there.
+func readRecipe(file, remedy string) (*recipe.Recipe, error) {
 	src, err := readSmall(file, recipe.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; --config names another recipe, and fledge build DOCKERFILE needs none", err)
+		return nil, fmt.Errorf("%w; %s", err, remedy)
 	}
 	if err != nil {
 		return nil, err

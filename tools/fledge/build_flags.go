@@ -94,6 +94,9 @@ func (d *directFlags) agentSource() (a *recipe.Agent, err error) {
 	default:
 		a = &recipe.Agent{Strategy: recipe.Release, Version: d.agent, Repository: agent.Repository}
 		err = agent.CheckTag(d.agent)
+		if info, statErr := os.Stat(d.agent); d.agent != recipe.Latest && statErr == nil && info.Mode().IsRegular() {
+			err = fmt.Errorf("%q is a file here, and a name without a folder is a release", d.agent)
+		}
 	}
 	if err != nil {
 		return nil, cli.Usagef("--agent: %v; give a release, a URL or a file with its folder (./kestrel)", err)

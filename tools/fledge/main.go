@@ -47,6 +47,17 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newBuildCommand(), newUpdateCommand(), newCleanCommand(), newInspectCommand(), newDiffCommand(), newMigrateCommand(), newBootCommand(), newVersionCommand(), newManCommand())
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		panic(err) // it was just made
+	}
+	help.Args = func(_ *cobra.Command, args []string) error { // cobra's shows help of another command than the one asked for
+		if found, _, err := root.Find(args); err != nil || found == root && len(args) > 0 {
+			return cli.Usagef("no command %q; fledge --help lists them", args[0])
+		}
+		return nil
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usagef("%v", err) })
 	return root
 }

@@ -44,6 +44,8 @@ func TestUsageErrors(t *testing.T) {
 		"must not be negative":                      {"boot", "a", "--memory", "-1"},
 		`version takes no argument, and "x" is`:     {"version", "x"},
 		"give --dir or --reference":                 {"man"},
+		`no command "biuld"; fledge --help`:         {"help", "biuld"},
+		`--agent: "main_test.go" is a file here`:    {"build", "Dockerfile", "--agent", "main_test.go"},
 		"--vmm nothing: it is auto, cloud-hyp":      {"boot", "a", "--vmm", "nothing"},
 		"--arch mips: it is amd64 or arm64":         {"boot", "a", "--arch", "mips"},
 		"--arch x: it is amd64 or arm64":            {"update", "--arch", "x"},

@@ -13,7 +13,6 @@ import (
 
 	"github.com/fledge-build/fledge/internal/agent/modulefile"
 	"github.com/fledge-build/fledge/internal/cli"
-	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/internal/tomlread"
 	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/migrate"
@@ -93,11 +92,7 @@ func commented(text string) string {
 }
 
 func (m *migration) plan(file string) (plan *migrate.Plan, dir string, err error) {
-	src, err := tomlread.ReadFile(file, recipe.MaxSize)
-	if err != nil {
-		return nil, "", err
-	}
-	r, err := recipe.Parse(file, src)
+	r, err := readRecipe(file, "fledge migrate FILE names another recipe")
 	if err != nil {
 		return nil, "", err
 	}

@@ -56,7 +56,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
 	o := build.Options{Arch: f.arch, UI: u}
-	if o.Recipe, err = readRecipe(f.config); err != nil {
+	if o.Recipe, err = readRecipe(f.config, "--config names another recipe"); err != nil {
 		return err
 	}
 	o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
