@@ -86,6 +86,9 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if t.pins, err = readPins(o.LockFile, o.Locked); err != nil {
 		return nil, err
 	}
+	if err := t.checkInputs(); err != nil {
+		return nil, err
+	}
 	if err := t.openPacks(); err != nil {
 		return nil, err
 	}

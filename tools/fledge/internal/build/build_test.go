@@ -24,6 +24,12 @@ func TestNothingHalf(t *testing.T) {
 	k.fails(good+"[mappings]\n\"gone\" = \"/etc/\"\n", "amd64", none, "fledge.toml: mappings: ", "gone: no such file")
 	k.fails(good+"[kernel]\nmodules = \"image\"\n", "amd64", none, "kernel.modules: ")
 	k.fails(good, "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
+	k.fails(good+"[mappings]\n\".\" = \"/srv\"\n", "amd64", none, `mappings: ".": the build makes fledge.lock in it; move what is mapped`)
+	k.fails(good+"[mappings]\n\"out\" = \"/srv\"\n", "amd64", func(o *Options) {
+		if err := os.MkdirAll(filepath.Join(k.dir, "out"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}, `mappings: "out": the build makes image.manifest.json in it`)
 	k.fails(good, "amd64", locked, "--locked: there is no ", "build once without --locked, and commit the file")
 
 	k.write("out/image-rootfs.img", "before")
@@ -38,6 +44,18 @@ func TestNothingHalf(t *testing.T) {
 	if k.read("out/image-rootfs.img") != "before" {
 		t.Error("a build that failed replaced the image")
 	}
+}
+
+// TestEarly finds mistakes in files of the project before an image is asked for.
+func TestEarly(t *testing.T) {
+	k := newKit(t)
+	none := func(*Options) {}
+	k.fails(rootfs("oci:gone", local("none")), "amd64", none, "kestrel-none: no such file")
+	k.fails(rootfs("oci:gone", local("amd64"))+"[mappings]\n\"gone\" = \"/etc/\"\n", "amd64", none, "mappings: ", "gone: no such file")
+	k.fails(rootfs("oci:gone", local("amd64"))+"[mappings]\n\"kestrel-arm64\" = \"/a\"\n\"kestrel-amd64\" = \"/a/b\"\n", "amd64", none,
+		"fledge.toml: mappings: ", "is below the file /a")
+	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
+	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = \"a\"\nversion = \"1\"\n") }, "oci:gone: ")
 }
 
 // TestInterrupt ends a build when it begins to write, and when all is written.

@@ -78,12 +78,7 @@ func (t *task) context() (*mapping.Spec, error) {
 	if dir == "" {
 		dir = filepath.Dir(src.Dockerfile)
 	}
-	exclude := []string{t.LockFile, t.Cache}
-	for _, suffix := range []string{".img", ".initramfs.cpio.gz", ".cpio.gz"} {
-		exclude = append(exclude, filepath.Join(t.Dir, t.Name+suffix))
-	}
-	exclude = append(exclude, filepath.Join(t.Dir, t.ManifestName+".manifest.json"))
-	return buildcontext.List(buildcontext.Options{Dockerfile: t.path(src.Dockerfile), Dir: t.path(dir), Exclude: exclude})
+	return buildcontext.List(buildcontext.Options{Dockerfile: t.path(src.Dockerfile), Dir: t.path(dir), Exclude: t.made()})
 }
 
 func (t *task) job() (wire.Job, error) {

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
-	"path/filepath"
-	"strings"
 
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/busybox"
@@ -101,22 +98,9 @@ func (t *task) packMappings(ctx context.Context) ([]string, error) {
 	if len(t.Recipe.Mappings) == 0 {
 		return nil, nil
 	}
-	spec := &mapping.Spec{}
-	for _, m := range t.Recipe.Mappings {
-		src := t.path(m.Source)
-		info, err := os.Stat(src)
-		if err != nil {
-			return nil, fmt.Errorf("%s: mappings: %w", t.Recipe.File, err)
-		}
-		dest := m.Dest
-		if strings.HasSuffix(dest, "/") && !info.IsDir() {
-			dest = path.Join(dest, filepath.Base(src))
-		}
-		dest = strings.Trim(dest, "/")
-		if dest == "" {
-			dest = "."
-		}
-		spec.Mappings = append(spec.Mappings, mapping.Mapping{Src: src, Dest: dest})
+	spec, err := t.mappings()
+	if err != nil {
+		return nil, err
 	}
 	file, err := t.packFiles("mappings", func(to layerpack.Adder) error { return spec.Pack(ctx, to) })
 	if err != nil {

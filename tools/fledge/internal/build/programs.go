@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fledge-build/fledge/internal/agent"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
 	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
@@ -16,11 +15,7 @@ import (
 func (t *task) agent(ctx context.Context) (file string, err error) {
 	a := t.Recipe.Agent
 	if a.Strategy == recipe.Local {
-		file = t.path(a.Path)
-		if err := agent.CheckFile(file, t.Arch); err != nil {
-			return "", fmt.Errorf("%s: the agent: %w; build for another with --arch, or name another agent", t.Recipe.File, err)
-		}
-		return file, nil
+		return t.path(a.Path), nil
 	}
 	if a.Checksum != "" { // the recipe pins it
 		file, _, err := t.fetchAgent(ctx, t.Arch, fetch.Pin{})
