@@ -139,7 +139,7 @@ func (s *solveFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.noCache, "no-cache", false, "of a Dockerfile: solve anew")
 	flags.StringArrayVar(&s.secrets, "secret", nil, "of a Dockerfile: `ID=FILE` for RUN --mount=type=secret; may be repeated")
 	flags.StringArrayVar(&s.ssh, "ssh", nil, "of a Dockerfile: `ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated")
-	flags.StringVar(&s.m.Kernel, "kernel", "", "of a Dockerfile: kernel of the machine that solves it, a `file`; by default FLEDGE_KERNEL_BZIMAGE, else the host's")
+	flags.StringVar(&s.m.Kernel, "kernel", "", "of a Dockerfile: kernel of the machine that solves it, a `file`; by default FLEDGE_KERNEL_BZIMAGE or, with --arch arm64, FLEDGE_KERNEL_ARM64, else the host's")
 	flags.StringVar(&s.m.Modules, "kernel-modules", "", "of a Dockerfile: that kernel's lib/modules/RELEASE, a `folder` or a tar")
 	flags.StringVar(&s.m.VMM, "vmm", drivers.Auto, "of a Dockerfile: what runs that machine: `cloud-hypervisor`, qemu or auto")
 }

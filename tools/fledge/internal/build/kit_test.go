@@ -129,11 +129,14 @@ func (k *kit) files() (names []string) {
 	return names
 }
 
-// layout writes an OCI layout with an image for each architecture, whose upper layer has /etc/content.
-func (k *kit) layout(name, content string) {
+// layout writes an OCI layout with an image for each architecture, or for one only, whose upper layer has /etc/content.
+func (k *kit) layout(name, content string, only ...string) {
 	k.t.Helper()
 	var index v1.ImageIndex = empty.Index
 	for _, arch := range archs {
+		if len(only) > 0 && arch != only[0] {
+			continue
+		}
 		base := layerOf(k.t, map[string]string{"usr/bin/server": string(program(arch, 5000))})
 		image, err := mutate.AppendLayers(empty.Image, base, layerOf(k.t, map[string]string{"etc/content": content}))
 		if err != nil {

@@ -113,6 +113,8 @@ func TestRootfs(t *testing.T) {
 			t.Errorf("%s: nothing changed, and %q were packed; %+v, before %+v", arch, again.packed(), again.Artifacts, r.Artifacts)
 		}
 	}
+	k.layout("old", "one", "amd64")
+	k.fails(rootfs("oci:old", local("arm64")), "arm64", func(*Options) {}, "oci:old: ", "holds no image for linux/arm64, only ")
 	k.fails(rootfs("oci:image", local("amd64")), "arm64", func(*Options) {},
 		"fledge.toml: the agent: ", "kestrel-amd64 is a program for another machine than arm64; build for another with --arch")
 	k.fails(rootfs("oci:image", "source_strategy = \"http\"\nurl = \"@FILES@/kestrel\"\n"), "arm64", func(*Options) {},
