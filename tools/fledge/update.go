@@ -66,6 +66,9 @@ func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
 	}
 	defer kept.Close()
 	changes, err := build.Update(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("interrupted, and %s is as it was: %w", o.LockFile, context.Cause(ctx))
+	}
 	if err != nil {
 		return err
 	}

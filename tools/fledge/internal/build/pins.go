@@ -11,6 +11,7 @@ import (
 type pins struct {
 	path    string
 	locked  bool
+	none    bool // there is no file
 	lock    *lockfile.Lock
 	changes []func(*lockfile.Lock)
 }
@@ -20,17 +21,18 @@ func readPins(path string, locked bool) (*pins, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lock == nil {
-		if locked {
-			return nil, fmt.Errorf("--locked: there is no %s; build once without --locked, and commit the file", path)
-		}
-		lock = &lockfile.Lock{}
+	p := &pins{path: path, locked: locked, lock: lock, none: lock == nil}
+	if p.none {
+		p.lock = &lockfile.Lock{} // which is all that a recipe needs that names nothing to pin
 	}
-	return &pins{path: path, locked: locked, lock: lock}, nil
+	return p, nil
 }
 
 // drift is the error of --locked for something that the lock does not have so.
 func (p *pins) drift(what string) error {
+	if p.none {
+		return fmt.Errorf("--locked: there is no %s; build once without --locked, and commit the file", p.path)
+	}
 	return fmt.Errorf("--locked: %s: %s; build without --locked, or run fledge update, and commit the file", p.path, what)
 }
 

@@ -1,8 +1,13 @@
 package build
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/agent/agenttest"
 )
 
 // TestLockOfTwoRecipes builds two recipes of a folder at once: neither loses what the other pins.
@@ -40,5 +45,20 @@ func TestLockedByHand(t *testing.T) {
 	k.fails(toml, "amd64", locked, "--locked: ", "fledge.lock: ", "run fledge update")
 	if k.read("out/image-rootfs.img") != "before" {
 		t.Error("it failed, and replaced the image")
+	}
+}
+
+// TestNothingToPin has --locked take a recipe that names nothing which a lock could pin, and for which none is written.
+func TestNothingToPin(t *testing.T) {
+	k := newKit(t)
+	k.write("app", "#!/bin/sh\n")
+	if err := os.Chmod(filepath.Join(k.dir, "app"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	toml := "version = \"1\"\nstrategy = \"initramfs\"\n[init]\nnone = true\n[source]\nbusybox_url = \"@FILES@/busybox-amd64\"\nbusybox_sha256 = \"" +
+		agenttest.SHA256(release("v1").Files["busybox-amd64"]) + "\"\n[mappings]\n\"app\" = \"/init\"\n"
+	k.must(toml, "amd64", locked)
+	if slices.Contains(k.files(), "/fledge.lock") {
+		t.Error("there is a lock without anything in it")
 	}
 }
