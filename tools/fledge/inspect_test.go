@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -128,6 +130,42 @@ func TestInspectRecognises(t *testing.T) {
 	}
 	if _, _, err := fledge(t, "inspect", t.TempDir()); err == nil || !strings.Contains(err.Error(), "a folder, not an image") {
 		t.Error(err)
+	}
+}
+
+// TestInspectCompressed reads an initramfs whose compressed bytes are like those of other formats.
+func TestInspectCompressed(t *testing.T) {
+	dir := t.TempDir()
+	plain, name := filepath.Join(dir, "a.cpio"), filepath.Join(dir, "a.cpio.gz")
+	content := make([]byte, 70<<10)
+	for at, magic := range map[int]string{510: "\x55\xaa", 0x438: "\x53\xef", 257: "ustar", 0x400: "\xe2\xe1\xf5\xe0"} {
+		const before = 10 + 5 + 112 // gzip's header, that of a stored block, and the record's
+		copy(content[at-before:], magic)
+	}
+	writeArchive(t, plain, string(content))
+	archive, err := os.ReadFile(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.NoCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := z.Write(archive); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if string(b.Bytes()[0x438:0x43a]) != "\x53\xef" {
+		t.Fatal("the bytes are not where they should be")
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := fledge(t, "inspect", name); err != nil || !strings.Contains(out, "contents    1 file, ") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -111,15 +111,16 @@ func detect(r io.ReaderAt, size int64, head []byte) (artifact.Artifact, error) {
 			return opened(cpioread.Open(r, size))
 		}
 	}
-	if what := recognise(head); what != "" {
-		return nil, fmt.Errorf("this is %s; fledge reads squashfs images and cpio archives (initramfs)", what)
-	}
+	// First, as compressed data may have any of the bytes that tell other formats.
 	if name := cpioread.Compressor(head); name != "" {
 		a, err := cpioread.Open(r, size)
 		if err != nil {
 			return nil, fmt.Errorf("data compressed with %s, read as an initramfs: %w", name, err)
 		}
 		return a, nil
+	}
+	if what := recognise(head); what != "" {
+		return nil, fmt.Errorf("this is %s; fledge reads squashfs images and cpio archives (initramfs)", what)
 	}
 	return nil, fmt.Errorf("neither a squashfs image nor a cpio archive (initramfs): it begins with %x", head[:min(8, len(head))])
 }
