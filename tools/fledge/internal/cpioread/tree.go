@@ -47,6 +47,10 @@ type extent struct {
 // linkKey is what names of one inode have in common.
 type linkKey struct{ major, minor, inode, kind uint32 }
 
+func keyOf(rec *record) linkKey {
+	return linkKey{rec.DevMajor, rec.DevMinor, rec.Inode, rec.Mode & typeMask}
+}
+
 // tree is the root file system that the kernel makes of the records (init/initramfs.c: do_name, do_symlink).
 type tree struct {
 	root   *inode
@@ -235,10 +239,9 @@ func (t *tree) link(dir *inode, name string, rec *record) (known, done bool) {
 	if rec.Links < 2 {
 		return false, false
 	}
-	key := linkKey{rec.DevMajor, rec.DevMinor, rec.Inode, rec.Mode & typeMask}
-	first, ok := t.linked[key]
+	first, ok := t.linked[keyOf(rec)]
 	if !ok {
-		t.linked[key] = rec.Name
+		t.linked[keyOf(rec)] = rec.Name
 		return false, false
 	}
 	firstDir, firstName := t.place(first)
@@ -251,6 +254,10 @@ func (t *tree) link(dir *inode, name string, rec *record) (known, done bool) {
 		return true, false
 	}
 	n := firstDir.children[firstName]
+	if n.typ == fstree.Directory {
+		t.note(rec, "the kernel drops it, as %.200q, which it is a hard link of, is a directory now", first)
+		return true, false
+	}
 	n.links++
 	dir.children[name] = n
 	return true, true
@@ -266,6 +273,10 @@ func (t *tree) file(dir *inode, name string, rec *record) {
 		t.note(rec, "the kernel writes through its hard links: %d names get this content", n.links)
 	}
 	n = t.make(dir, name, fstree.Regular)
+	if n.typ != fstree.Regular {
+		t.note(rec, "the kernel links it to %.200q, which is no file any more, and writes its content there", t.linked[keyOf(rec)])
+		return
+	}
 	if !known || rec.Size > 0 {
 		n.size, n.content, n.segment = rec.Size, extent{rec.segment, rec.content}, rec.segment
 	}
