@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
@@ -21,7 +22,7 @@ type Image struct {
 	Name     string    // the file
 	Manifest *Manifest // nil is none
 	f        *os.File
-	r        io.ReaderAt // f, until the context ends
+	r        *reader // f, until the context ends
 }
 
 // reader reads a file until a context ends.
@@ -66,6 +67,21 @@ func open(ctx context.Context, name string, manifest bool) (*Image, error) {
 		return nil, err
 	}
 	return im, nil
+}
+
+// Walk is that of the artifact, until the context ends: not all that it gives has to be read for it.
+func (im *Image) Walk(path string) iter.Seq2[*artifact.Entry, error] {
+	return func(yield func(*artifact.Entry, error) bool) {
+		for e, err := range im.Artifact.Walk(path) {
+			if ctx := im.r.ctx; err == nil && ctx.Err() != nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // Close closes the file.

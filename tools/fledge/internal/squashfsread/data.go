@@ -1,6 +1,7 @@
 package squashfsread
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -77,17 +78,9 @@ func (r *Reader) fragmentData(i uint32) ([]byte, error) {
 // stored is what a file's content takes in the image, in bytes: its blocks, and of its fragment block the share of its
 // tail.
 func (r *Reader) stored(n *inode) (int64, error) {
-	sizes := n.file.sizes
-	total := int64(0)
-	for range n.file.blocks {
-		b, err := sizes.take(4)
-		if err != nil {
-			return 0, err
-		}
-		total += dataBlock{size: le.Uint32(b)}.stored()
-	}
-	if n.file.fragment == noFragment {
-		return total, nil
+	total, err := r.storedBlocks(n)
+	if err != nil || n.file.fragment == noFragment {
+		return total, err
 	}
 	b, err := r.fragment(n.file.fragment)
 	if err != nil {
@@ -95,6 +88,35 @@ func (r *Reader) stored(n *inode) (int64, error) {
 	}
 	tail := int64(n.size % uint64(r.super.blockSize))
 	return total + b.stored()*tail/int64(max(1, r.used[n.file.fragment])), nil
+}
+
+// longList is the number of blocks from which on the sum of a file's blocks is kept.
+const longList = 64
+
+// storedBlocks is what a file's blocks take. Long lists are read once, however many names the file has, and do not overlap,
+// so that the work is bounded by the size of the inode table.
+func (r *Reader) storedBlocks(n *inode) (total int64, err error) {
+	long := n.file.blocks >= longList
+	if long {
+		if total, ok := r.sums[n.ref]; ok {
+			return total, nil
+		}
+		if r.listed += 4 * int64(n.file.blocks); r.listed > r.inodeBytes {
+			return 0, errors.New("lists of blocks are larger together than the inode table")
+		}
+	}
+	sizes := n.file.sizes
+	for range n.file.blocks {
+		b, err := sizes.take(4)
+		if err != nil {
+			return 0, err
+		}
+		total += dataBlock{size: le.Uint32(b)}.stored()
+	}
+	if long {
+		r.sums[n.ref] = total
+	}
+	return total, nil
 }
 
 // content is a file's content, block by block.

@@ -34,6 +34,9 @@ type Reader struct {
 	order   []int64              // of blocks, a ring
 	oldest  int                  // in order
 
+	sums   map[uint64]int64 // bytes that the blocks of large files take, by reference
+	listed int64            // bytes of the lists of these blocks
+
 	used  map[uint32]uint32 // bytes of each fragment block that files use; nil before measure
 	tails tailCache
 }
@@ -46,7 +49,7 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Reader{r: r, size: size, super: super, blocks: make(map[int64]*metaBlock)}
+	x := &Reader{r: r, size: size, super: super, blocks: make(map[int64]*metaBlock), sums: make(map[uint64]int64)}
 	if x.decoder, err = newDecoder(super.compressor); err != nil {
 		return nil, fmt.Errorf("squashfs: %w", err)
 	}
