@@ -14,9 +14,12 @@ import (
 const (
 	maxSegments  = 1 << 20
 	maxRecords   = 4 << 20
-	freeUnpacked = 16 << 30 // bytes that any file may unpack to
-	maxRatio     = 200      // above that, unpacked bytes for each byte of the file
+	maxNames     = 256 << 20 // bytes of all names and targets of symlinks, which are kept
+	freeUnpacked = 16 << 30  // bytes that any file may unpack to
+	maxRatio     = 200       // above that, unpacked bytes for each byte of the file
 )
+
+var errNames = fmt.Errorf("the names and the targets of symlinks so far have more than %d bytes", maxNames)
 
 // scanner goes through a file as the kernel does (init/initramfs.c): segments one after the other, compressed or not.
 type scanner struct {
@@ -27,6 +30,7 @@ type scanner struct {
 	segments []artifact.Segment
 	notes    *notes
 	records  int
+	names    int64 // bytes
 	unpacked int64
 }
 
@@ -206,6 +210,9 @@ func (s *scanner) record(src *source, seg *artifact.Segment) error {
 		s.notes.add("segment %d: a record with a name of %d bytes, which the kernel skips", rec.segment, rec.nameSize)
 		return s.finish(src, end)
 	}
+	if s.names += int64(rec.nameSize); s.names > maxNames {
+		return errNames
+	}
 	name := make([]byte, padded)
 	if err := src.full(name); err != nil {
 		return err
@@ -238,6 +245,9 @@ func (s *scanner) body(src *source, rec *record) error {
 	if rec.Size > maxName {
 		s.notes.add("segment %d: %.200q: a target of %d bytes, which the kernel skips", rec.segment, rec.Name, rec.Size)
 		return nil
+	}
+	if s.names += rec.Size; s.names > maxNames {
+		return errNames
 	}
 	target := make([]byte, rec.Size)
 	if err := src.full(target); err != nil {

@@ -203,7 +203,7 @@ func (t *tree) make(dir *inode, name string, kind fstree.Type) *inode {
 		if kind == fstree.Directory {
 			n.children, n.parent, n.depth = map[string]*inode{}, dir, dir.depth+1
 		}
-		dir.children[name] = n
+		dir.children[strings.Clone(name)] = n // name is a part of a path, which need not be kept
 	}
 	return n
 }
@@ -259,7 +259,7 @@ func (t *tree) link(dir *inode, name string, rec *record) (known, done bool) {
 		return true, false
 	}
 	n.links++
-	dir.children[name] = n
+	dir.children[strings.Clone(name)] = n
 	return true, true
 }
 
