@@ -10,6 +10,9 @@ import (
 // MaxTOML is the largest manifest.toml, in bytes; none that is larger could fit on the kernel command line.
 const MaxTOML = 64 << 10
 
+// MaxJSON is the largest manifest.json, in bytes; larger ones are something else.
+const MaxJSON = 1 << 20
+
 // decoder takes the fields out of a manifest.toml and an image's configuration, and collects what is wrong with them.
 type decoder struct {
 	*tomlread.Decoder

@@ -7,7 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
+
+	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
 // Manifest is manifest.json, the runtime's description of an image (Volant image manifest, schema v1). Keys are written
@@ -120,9 +121,12 @@ func (m *Manifest) JSON() ([]byte, error) {
 
 // ReadFile reads a manifest.json.
 func ReadFile(name string) (*Manifest, error) {
-	b, err := os.ReadFile(name)
+	b, err := tomlread.ReadFile(name, MaxJSON)
 	if err != nil {
 		return nil, err
+	}
+	if len(b) > MaxJSON {
+		return nil, fmt.Errorf("%s: more than %d bytes, which no manifest.json has", name, MaxJSON)
 	}
 	var m Manifest
 	if err := json.Unmarshal(b, &m); err != nil {

@@ -35,7 +35,7 @@ func writeArchive(t *testing.T, name, content string) {
 // writeManifest makes a manifest that names an initramfs with a digest.
 func writeManifest(t *testing.T, name, url, digest string) {
 	t.Helper()
-	manifest := fmt.Sprintf(`{"schema_version": "v1", "initramfs": {"url": %q, "format": "cpio", "checksum": %q}}`, url, digest)
+	manifest := fmt.Sprintf(`{"schema_version": "v1", "initramfs": {"url": "%s", "format": "cpio", "checksum": %q}}`, url, digest)
 	if err := os.WriteFile(name, []byte(manifest), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +97,16 @@ func TestInspectManifest(t *testing.T) {
 	writeManifest(t, manifest, "tool.cpio", digestOf(t, image))
 	if out, _, err := fledge(t, "inspect", manifest, "--format", "tree"); err != nil || strings.Count(out, "\n") != 2 {
 		t.Errorf("%v\n%s", err, out)
+	}
+	writeManifest(t, manifest, "tool.cpio\u009b1m", digestOf(t, image))
+	if out, _, err := fledge(t, "inspect", image); err != nil || !strings.Contains(out, `"url": "tool.cpio\u009b1m"`) {
+		t.Errorf("%v\n%q", err, out)
+	}
+	if err := os.WriteFile(manifest, []byte("{"+strings.Repeat(" ", 1<<20)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := fledge(t, "inspect", image); err == nil || !strings.Contains(err.Error(), "tool.manifest.json: more than 1048576 bytes") {
+		t.Errorf("a large manifest: %v", err)
 	}
 	writeManifest(t, manifest, "tool.manifest.json", "sha256:00")
 	if _, _, err := fledge(t, "inspect", manifest); err == nil || !strings.Contains(err.Error(), "neither a squashfs image nor") {

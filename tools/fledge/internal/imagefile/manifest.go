@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fledge-build/fledge/internal/manifest"
@@ -48,14 +47,8 @@ func names(name string, part *manifest.Artifact, image string) bool {
 	return err == nil && filepath.Clean(file) == filepath.Clean(image)
 }
 
-// maxManifest is the largest manifest.json, in bytes; larger ones are something else.
-const maxManifest = 1 << 20
-
 // openManifest opens the image that a manifest names.
 func openManifest(ctx context.Context, name string) (*Image, error) {
-	if info, err := os.Stat(name); err != nil || info.Size() > maxManifest {
-		return nil, fmt.Errorf("%s: JSON, but too large for a manifest.json", name)
-	}
 	m, err := manifest.ReadFile(name)
 	if err != nil {
 		return nil, err

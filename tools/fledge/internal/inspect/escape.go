@@ -1,8 +1,10 @@
 package inspect
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -19,6 +21,23 @@ func Printable(name string) string {
 	return escape(name, func(r rune, size int) bool {
 		return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
 	}, `\134`)
+}
+
+// printableJSON is JSON with what is not printable in its strings as escapes of JSON: encoders leave some as it is.
+func printableJSON(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // escape escapes what is not plain, and writes a backslash as it is told to.

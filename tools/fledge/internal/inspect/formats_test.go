@@ -206,3 +206,13 @@ func TestEscapes(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintableJSON(t *testing.T) {
+	for name, want := range map[string]string{
+		"{\"a\": \"ü\\n\"}": `{"a": "ü\n"}`, "\u009b1m\x7f\u202e": `\u009b1m\u007f\u202e`, "\U000e0001": `\udb40\udc01`,
+	} {
+		if got := printableJSON(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -250,7 +250,7 @@ func (t *textWriter) manifest(m *imagefile.Manifest, digest string) error {
 	}
 	fmt.Fprintf(t, "\nManifest %s, %s\n", Printable(m.Name), Printable(says))
 	for line := range strings.Lines(string(b)) {
-		fmt.Fprint(t, "  ", line)
+		fmt.Fprintf(t, "  %s\n", printableJSON(strings.TrimSuffix(line, "\n")))
 	}
 	return nil
 }
