@@ -259,7 +259,7 @@ func (k *kit) testErrors(t *testing.T) {
 		{[]string{"build", "--output", "dist/"}, 2, "give a name"},
 		{[]string{"build", "--network"}, 2, "has no Dockerfile"},
 		{[]string{"nonsense"}, 2, `no command "nonsense"`},
-		{[]string{"update", "x"}, 2, "takes no arguments"},
+		{[]string{"update", "a", "b"}, 2, "update takes one Dockerfile"},
 	} {
 		r := k.try(t, dir, c.args...)
 		if r.code != c.code || !strings.Contains(r.stderr, c.want) || !strings.HasPrefix(r.stderr[strings.LastIndex(r.stderr, "fledge: "):], "fledge: ") {

@@ -125,8 +125,6 @@ func (f *buildFlags) check(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("--lint %s: it is error or warning", f.lint)
 	case f.compat != "" && f.compat != manifest.CompatVolant07:
 		return cli.Usagef("--compat %s: it is %s", f.compat, manifest.CompatVolant07)
-	case len(args) == 1 && cmd.Flags().Changed("config"):
-		return cli.Usagef("--config %s and %s: a build is of a recipe or of a Dockerfile", f.config, args[0])
 	case cmd.Flags().Changed("output") && !isName(f.output):
 		return cli.Usagef("--output %q: give a name, with a folder if you like", f.output)
 	}
@@ -136,7 +134,7 @@ func (f *buildFlags) check(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return f.direct.refuse(cmd.Flags())
 	}
-	return nil
+	return refuseConfig(cmd.Flags(), args[0])
 }
 
 // options says what to build.

@@ -34,12 +34,17 @@ type directFlags struct {
 var directNames = []string{"context", "target", "build-arg", "agent", "busybox", "modules", "output-initramfs"}
 
 func (d *directFlags) register(flags *pflag.FlagSet) {
+	d.registerPinned(flags)
 	flags.StringVar(&d.context, "context", "", "of a Dockerfile: `folder` of the build context; by default the Dockerfile's")
 	flags.StringVar(&d.target, "target", "", "of a Dockerfile: `stage` to build; by default the last one")
+	flags.StringVar(&d.modules, "modules", "", "of a Dockerfile: lib/modules/RELEASE, a `folder` or a tar, of the kernel that will boot the image, to bundle what it needs")
+}
+
+// registerPinned registers those that say what the lock pins.
+func (d *directFlags) registerPinned(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&d.buildArgs, "build-arg", nil, "of a Dockerfile: `KEY=VALUE` of an ARG; may be repeated")
 	flags.StringVar(&d.agent, "agent", "latest", "of a Dockerfile: the agent, a `release` (v0.7.3, latest), a URL or a file (./kestrel)")
 	flags.StringVar(&d.busybox, "busybox", "", "of a Dockerfile: with --output-initramfs, the `URL` of another busybox than Fledge's own")
-	flags.StringVar(&d.modules, "modules", "", "of a Dockerfile: lib/modules/RELEASE, a `folder` or a tar, of the kernel that will boot the image, to bundle what it needs")
 	flags.BoolVar(&d.initramfs, "output-initramfs", false, "of a Dockerfile: make an initramfs that is the whole system")
 }
 
@@ -47,8 +52,16 @@ func (d *directFlags) register(flags *pflag.FlagSet) {
 func (d *directFlags) refuse(flags *pflag.FlagSet) error {
 	for _, name := range directNames {
 		if flags.Changed(name) {
-			return cli.Usagef("--%s is for fledge build DOCKERFILE; with a recipe, its keys say it", name)
+			return cli.Usagef("--%s is for fledge build DOCKERFILE or update DOCKERFILE; with a recipe, its keys say it", name)
 		}
+	}
+	return nil
+}
+
+// refuseConfig finds a recipe beside a Dockerfile.
+func refuseConfig(flags *pflag.FlagSet, dockerfile string) error {
+	if flags.Changed("config") {
+		return cli.Usagef("--config and %s: give a recipe or a Dockerfile", dockerfile)
 	}
 	return nil
 }

@@ -148,3 +148,28 @@ func TestClean(t *testing.T) {
 		t.Errorf("%v, %s", err, stderr)
 	}
 }
+
+// TestUpdateDockerfile renews the lock of a Dockerfile that has no recipe.
+func TestUpdateDockerfile(t *testing.T) {
+	t.Setenv(cacheVariable, filepath.Join(t.TempDir(), "store"))
+	dir := t.TempDir()
+	now := agenttest.Program("amd64", 200)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { agenttest.ServeFile(w, r, now) }))
+	t.Cleanup(server.Close)
+	dockerfile := filepath.Join(dir, "Dockerfile")
+	if err := os.WriteFile(dockerfile, []byte("FROM scratch\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{server.URL + "/k for amd64: sha256:" + agenttest.SHA256(now) + "\n", ", was sha256:", ", as before"} {
+		if strings.Contains(want, "was") {
+			now = agenttest.Program("amd64", 300)
+		}
+		stdout, stderr, err := fledge(t, "update", dockerfile, "--agent", server.URL+"/k", "--arch", "amd64")
+		if err != nil || !strings.Contains(stdout, want) {
+			t.Errorf("%v, %q, want %q\n%s", err, stdout, want, stderr)
+		}
+		if lock, err := os.ReadFile(filepath.Join(dir, "fledge.lock")); err != nil || !strings.Contains(string(lock), agenttest.SHA256(now)) {
+			t.Errorf("%v, %s", err, lock)
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 type updateFlags struct {
 	config string
 	arch   string
+	direct directFlags
 	common commonFlags
 	show   showFlags
 }
@@ -25,22 +26,31 @@ type updateFlags struct {
 func newUpdateCommand() *cobra.Command {
 	f := &updateFlags{}
 	cmd := &cobra.Command{
-		Use:   "update",
+		Use:   "update [DOCKERFILE]",
 		Short: "Pins anew in fledge.lock what tags and versions stand for",
 		Long: `Asks registries and servers what the image of a fledge.toml, the base images of its Dockerfile, the agent and busybox are
-now, and writes that to fledge.lock beside it. It builds nothing. What other recipes of the folder have in the lock stays.`,
+now, and writes that to fledge.lock beside it. It builds nothing. What other recipes of the folder have in the lock stays.
+
+For a Dockerfile that is built without a recipe, give it with the flags that fledge build gets.`,
 		Example: `  fledge update
-  fledge update --config db/fledge.toml && git diff db/fledge.lock`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkArch(f.arch); err != nil {
+  fledge update --config db/fledge.toml && git diff db/fledge.lock
+  fledge update ./Dockerfile --agent v0.7.3`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return cli.Usagef("update takes one Dockerfile, and %d arguments are given", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd, args); err != nil {
 				return err
 			}
-			return f.show.tell(cmd, func(u *ui.UI) error { return f.update(cmd.Context(), u) })
+			return f.show.tell(cmd, func(u *ui.UI) error { return f.update(cmd.Context(), args, u) })
 		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "fledge.toml", "the recipe, a `file`")
 	cmd.Flags().StringVar(&f.arch, "arch", runtime.GOARCH, "`architecture` of the machine that boots the image: amd64 or arm64; the agent is renewed for those in the lock, too")
+	f.direct.registerPinned(cmd.Flags())
 	f.common.register(cmd.Flags())
 	f.show.register(cmd.Flags())
 	markFiles(cmd, "config", "toml")
@@ -54,12 +64,28 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (f *updateFlags) update(ctx context.Context, u *ui.UI) (err error) {
-	o := build.Options{Arch: f.arch, UI: u}
-	if o.Recipe, err = readRecipe(f.config, "--config names another recipe"); err != nil {
+// check finds flags that contradict each other.
+func (f *updateFlags) check(cmd *cobra.Command, args []string) error {
+	if err := checkArch(f.arch); err != nil {
 		return err
 	}
-	o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
+	if len(args) == 0 {
+		return f.direct.refuse(cmd.Flags())
+	}
+	return refuseConfig(cmd.Flags(), args[0])
+}
+
+func (f *updateFlags) update(ctx context.Context, args []string, u *ui.UI) (err error) {
+	o := build.Options{Arch: f.arch, UI: u}
+	if len(args) == 1 {
+		o.Recipe, err = f.direct.recipe(args[0])
+		o.LockFile = filepath.Join(filepath.Dir(args[0]), lockfile.Name)
+	} else if o.Recipe, err = readRecipe(f.config, "--config names another recipe, and fledge update DOCKERFILE needs none"); err == nil {
+		o.LockFile = filepath.Join(o.Recipe.Dir, lockfile.Name)
+	}
+	if err != nil {
+		return err
+	}
 	kept, err := f.common.fill(&o, u)
 	if err != nil {
 		return err
