@@ -2,6 +2,7 @@ package solve
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/fledge-build/fledge/internal/solve/wire"
@@ -17,10 +18,10 @@ func TakeEpoch(job *wire.Job) error {
 		return nil
 	}
 	delete(job.BuildArgs, epochArg)
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n < 0 {
-		return fmt.Errorf("%s=%s: it is a number of seconds since 1970", epochArg, value)
+	n, err := strconv.ParseUint(value, 10, 32) // as far as the times of images go
+	if err != nil {
+		return fmt.Errorf("%s=%s: it is a number of seconds since 1970, up to %d in 2106", epochArg, value, uint32(math.MaxUint32))
 	}
-	job.Epoch = n
+	job.Epoch = int64(n)
 	return nil
 }
