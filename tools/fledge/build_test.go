@@ -172,4 +172,8 @@ func TestUpdateDockerfile(t *testing.T) {
 			t.Errorf("%v, %s", err, lock)
 		}
 	}
+	stdout, _, err := fledge(t, "update", dockerfile, "--agent", "./kestrel", "--json")
+	if last := stdout[strings.LastIndex(stdout, `{"event":"result"`):]; err != nil || !strings.HasSuffix(last, `"pins":[]}`+"\n") {
+		t.Errorf("nothing to pin: %v, %s", err, stdout)
+	}
 }

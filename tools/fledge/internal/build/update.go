@@ -33,7 +33,7 @@ func Update(ctx context.Context, o Options) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(images, programs...), t.pins.save()
+	return append(append([]Change{}, images...), programs...), t.pins.save() // never nil: JSON has a list
 }
 
 func (t *task) updateImages(ctx context.Context) (changes []Change, err error) {
