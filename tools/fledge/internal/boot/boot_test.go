@@ -4,18 +4,23 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/vmm"
+	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
 const (
@@ -168,7 +173,7 @@ func TestParsePort(t *testing.T) {
 func TestConsole(t *testing.T) {
 	for terminal, want := range map[bool]string{true: "one\r\nKernel panic - x\r\ntwo", false: "one\nKernel panic - x\ntwo"} {
 		var shown bytes.Buffer
-		c := &console{to: &shown, terminal: terminal}
+		c := &console{to: &shown, terminal: terminal, broken: make(chan error, 1)}
 		for _, piece := range []string{"one\r", "\nKernel pan", "ic - x\r\n", "two"} {
 			if n, err := c.Write([]byte(piece)); n != len(piece) || err != nil {
 				t.Error(n, err)
@@ -199,5 +204,24 @@ func TestKeyboard(t *testing.T) {
 		if _, err := read.ReadFrom(k); err != nil || read.String() != want.read || quits != want.quits {
 			t.Errorf("%q: read %q, quit %d times, %v", typed, read.String(), quits, err)
 		}
+	}
+}
+
+// TestReaderGone has a program in QEMU's place, whose console is a pipe that nobody reads.
+func TestReaderGone(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "qemu")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nwhile :; do echo line; done\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	spec := vmm.Spec{Arch: "amd64", Kernel: program, MemoryMB: 1, CPUs: 1}
+	err = Run(t.Context(), qemu.Driver{Program: program, Accel: qemu.TCG}, spec, Terminal{Out: w, Log: io.Discard}, 30*time.Second)
+	if !errors.Is(err, syscall.EPIPE) || !strings.Contains(err.Error(), "the machine is off") {
+		t.Error(err)
 	}
 }

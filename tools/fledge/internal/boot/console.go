@@ -13,7 +13,8 @@ const maxLine = 4096
 // console shows what the guest prints.
 type console struct {
 	to       io.Writer
-	terminal bool // to is one: it gets carriage returns, too
+	terminal bool       // to is one: it gets carriage returns, too
+	broken   chan error // the first error of writing; has room for it
 
 	mu    sync.Mutex
 	line  []byte
@@ -39,6 +40,10 @@ func (c *console) Write(p []byte) (int, error) {
 		}
 	}
 	if _, err := c.to.Write(shown); err != nil {
+		select {
+		case c.broken <- err:
+		default:
+		}
 		return 0, err
 	}
 	return len(p), nil

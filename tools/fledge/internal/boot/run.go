@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -24,20 +26,25 @@ type Terminal struct {
 var ErrInterrupted = errors.New("interrupted, and the machine is off")
 
 // Run runs a machine until it is off, ctx ends, the time is up (0 is no limit) or someone types Ctrl-A x. A guest that said
-// that it failed is an error.
+// that it failed is an error, and so is a console that nobody takes any more.
 func Run(ctx context.Context, driver vmm.Driver, spec vmm.Spec, t Terminal, limit time.Duration) error {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the time limit of %v is reached, and the machine is off", limit))
 		defer cancel()
 	}
+	// When who reads the console goes away, that is an error of writing then. Else it would end this program, and leave the
+	// terminal in raw mode.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
 	quit := make(chan struct{}, 1)
 	in, inTerminal := terminal(t.In)
 	if spec.Input = t.In; inTerminal {
 		spec.Input = &keyboard{from: t.In, quit: func() { quit <- struct{}{} }}
 	}
 	_, outTerminal := terminal(t.Out)
-	screen := &console{to: t.Out, terminal: outTerminal}
+	screen := &console{to: t.Out, terminal: outTerminal, broken: make(chan error, 1)}
 	spec.Console = screen
 	m, err := driver.Start(ctx, spec)
 	if err != nil {
@@ -60,6 +67,8 @@ func Run(ctx context.Context, driver vmm.Driver, spec vmm.Spec, t Terminal, limi
 	select {
 	case <-quit:
 		return nil
+	case err := <-screen.broken:
+		return fmt.Errorf("the console cannot be shown, and the machine is off: %w", err)
 	case err = <-off:
 	}
 	if err != nil {
