@@ -1,7 +1,8 @@
 // Command fledge builds bootable microVM images without Bazel, from a fledge.toml or a Dockerfile, and tells what is in
 // images. It has the same parts as the rules, and makes the same bytes.
 //
-// Exit codes: 0 success, 1 an input is bad or something failed, 2 the command line is wrong.
+// Exit codes: 0 success, 1 an input is bad or something failed, 2 the command line is wrong; fledge diff has 3 for images that
+// differ.
 package main
 
 import (

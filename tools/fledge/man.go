@@ -24,7 +24,7 @@ func newManCommand() *cobra.Command {
 		Hidden: true,
 		Example: `  fledge man --dir /usr/local/share/man/man1
   fledge man --reference docs/fledge-cli.md`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (dir == "") == (reference == "") {
 				return cli.Usagef("give --dir or --reference")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
 )
 
@@ -55,12 +54,7 @@ With --json it is an object: version, go, platform, revision and modified (of th
 digest, payload (name, digest) and modules (path, version, sum as go.sum has it).`,
 		Example: `  fledge version
   fledge version --json | jq -r '.payload[].digest'`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Usagef("version takes no argument, and %q is given", args[0])
-			}
-			return nil
-		},
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, err := readVersion()
 			if err != nil {
