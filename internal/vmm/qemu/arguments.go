@@ -82,8 +82,14 @@ func parameters(spec vmm.Spec, accel string) []string {
 	return params
 }
 
-// escape protects a file name in one of QEMU's comma-separated options.
-func escape(file string) string { return strings.ReplaceAll(file, ",", ",,") }
+// escape protects the name of a disk's file in one of QEMU's comma-separated options. A name such as nbd:HOST:PORT would be
+// where on the network the disk is: a slash before the first colon makes it a file's.
+func escape(file string) string {
+	if before, _, colon := strings.Cut(file, ":"); colon && !strings.Contains(before, "/") {
+		file = "./" + file
+	}
+	return strings.ReplaceAll(file, ",", ",,")
+}
 
 // hostPorts finds a loopback port for each of the guest's ports: the one that is wanted, or any that is free.
 func hostPorts(guest []int, wanted map[int]int) (map[int]int, error) {

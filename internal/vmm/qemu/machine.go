@@ -45,6 +45,9 @@ func startMachine(ctx context.Context, command []string, ports map[int]int, spec
 	var stdin *os.File
 	if spec.Input != nil {
 		if stdin, m.input, err = os.Pipe(); err != nil {
+			for _, s := range append(extra, console) {
+				s.Finish()
+			}
 			return nil, fmt.Errorf("start QEMU: %w", err)
 		}
 	}

@@ -46,6 +46,16 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+func TestEscape(t *testing.T) {
+	for file, want := range map[string]string{
+		"a,b.img": "a,,b.img", "nbd:127.0.0.1:1": "./nbd:127.0.0.1:1", "json:{}": "./json:{}", "/a:b": "/a:b", "a/b:c,": "a/b:c,,",
+	} {
+		if got := escape(file); got != want {
+			t.Errorf("%s: %s, want %s", file, got, want)
+		}
+	}
+}
+
 func TestArgumentsOfMachines(t *testing.T) {
 	for _, tt := range []struct {
 		arch, machine, accel string
