@@ -1,10 +1,13 @@
 package squashfsread
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact/artifacttest"
@@ -70,5 +73,37 @@ func TestManyNames(t *testing.T) {
 	blocks := int(r.inodeBytes / metadataSize)
 	if n != names+1 || blocks <= cachedBlocks || reads.n > 10*blocks {
 		t.Errorf("%d entries, %d metadata blocks, %d reads", n, blocks, reads.n)
+	}
+}
+
+// TestFirstDamage: however many blocks are damaged and unpacked at once, the first is told.
+func TestFirstDamage(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 4 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), artifacttest.Text(i, 300_000), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image, err := os.ReadFile(artifacttest.Squashfs(t, dir, "-b", "4K"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := r.inodes.start / 2; at < r.inodes.start; at += 100 {
+		image[at] ^= 0xff
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	want := r.Verify()
+	if want == nil || !strings.Contains(want.Error(), ": block ") {
+		t.Fatal(want)
+	}
+	for range 20 {
+		runtime.GOMAXPROCS(8)
+		if err := r.Verify(); err == nil || err.Error() != want.Error() {
+			t.Fatalf("%v, want %v", err, want)
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/fledge-build/fledge/internal/codec"
 )
 
 // tailCacheBytes is how much of fragment blocks is kept, unpacked.
@@ -31,7 +33,11 @@ func (r *Reader) readData(b dataBlock, max int, buf *blockBuffers) ([]byte, erro
 		}
 		return buf.in, nil
 	}
-	out, err := r.decoder.Decode(buf.out[:0], buf.in, max)
+	decoder := buf.decoder
+	if decoder == nil {
+		decoder = r.decoder
+	}
+	out, err := decoder.Decode(buf.out[:0], buf.in, max)
 	if err != nil {
 		return nil, fmt.Errorf("data block at byte %d: %w", b.at, err)
 	}
@@ -40,7 +46,10 @@ func (r *Reader) readData(b dataBlock, max int, buf *blockBuffers) ([]byte, erro
 }
 
 // blockBuffers are what readData reuses.
-type blockBuffers struct{ in, out []byte }
+type blockBuffers struct {
+	in, out []byte
+	decoder codec.Decoder // nil is the reader's
+}
 
 func grown(b []byte, n int) []byte {
 	if cap(b) < n {

@@ -11,7 +11,7 @@ type verifier struct {
 	seen   map[uint32]bool         // numbers of inodes
 	linked map[uint32]*linkedInode // by number: those with several names
 	known  map[checkedBlock]bool
-	buf    blockBuffers
+	blocks *unpacker
 }
 
 type linkedInode struct {
@@ -20,7 +20,7 @@ type linkedInode struct {
 	path        string // of the first name
 }
 
-// checkedBlock is a data block that was found to unpack to want bytes.
+// checkedBlock is a data block that has to unpack to want bytes, and is looked at once.
 type checkedBlock struct {
 	dataBlock
 	want uint64
@@ -34,12 +34,31 @@ func (r *Reader) Verify() error {
 		r: r, seen: make(map[uint32]bool), linked: make(map[uint32]*linkedInode),
 		known: make(map[checkedBlock]bool),
 	}
-	for _, check := range []func() error{v.tables, v.tree, v.links, v.fragments} {
-		if err := check(); err != nil {
-			return fmt.Errorf("squashfs: %w", err)
-		}
+	err := v.tables()
+	if err == nil {
+		err = v.contents()
+	}
+	if err != nil {
+		return fmt.Errorf("squashfs: %w", err)
 	}
 	return nil
+}
+
+// contents checks what the tables say, and all data.
+func (v *verifier) contents() (err error) {
+	if v.blocks, err = v.r.newUnpacker(); err != nil {
+		return err
+	}
+	for _, check := range []func() error{v.tree, v.links, v.fragments} {
+		if err = check(); err != nil {
+			break
+		}
+	}
+	// The blocks so far come before what the checks found.
+	if damaged := v.blocks.wait(); damaged != nil {
+		return damaged
+	}
+	return err
 }
 
 // tables unpacks every metadata block, also those that nothing points to.
@@ -118,7 +137,7 @@ func (v *verifier) tree() error {
 		case typeDir:
 			return v.dir(n, list, runs, w.parent)
 		case typeFile:
-			return v.file(n)
+			return v.file(path, n)
 		}
 		return nil
 	}
@@ -195,25 +214,26 @@ func (v *verifier) dir(n *inode, list []dirent, runs []run, parent uint32) error
 	return nil
 }
 
-// file checks that each block unpacks to what it should; the tail is part of a fragment block.
-func (v *verifier) file(n *inode) error {
+// file has it checked that each block unpacks to what it should; the tail is part of a fragment block.
+func (v *verifier) file(path string, n *inode) error {
 	blockSize := uint64(v.r.super.blockSize)
-	sizes, at, sparse := n.file.sizes, n.file.start, uint64(0)
+	sizes, place, sparse := n.file.sizes, n.file.start, uint64(0)
 	for i := range n.file.blocks {
 		b, err := sizes.take(4)
 		if err != nil {
 			return err
 		}
-		d := dataBlock{at, le.Uint32(b)}
+		d := dataBlock{place, le.Uint32(b)}
 		want := min(blockSize, n.size-i*blockSize)
 		if d.size == 0 {
 			sparse += want
 			continue
 		}
-		if err := v.block(d, want); err != nil {
-			return fmt.Errorf("block %d: %w", i, err)
+		wrap := func(err error) error { return at(path, fmt.Errorf("block %d: %w", i, err)) }
+		if err := v.block(d, want, wrap); err != nil {
+			return err
 		}
-		at += uint64(d.stored())
+		place += uint64(d.stored())
 	}
 	// mksquashfs counts one byte less of a file that is nothing but a hole.
 	if said := n.file.sparse; n.file.extended && said != sparse && (sparse != n.size || said+1 != sparse) {
@@ -222,17 +242,13 @@ func (v *verifier) file(n *inode) error {
 	return nil
 }
 
-func (v *verifier) block(d dataBlock, want uint64) error {
+func (v *verifier) block(d dataBlock, want uint64, wrap func(error) error) error {
 	key := checkedBlock{d, want}
 	if v.known[key] {
 		return nil
 	}
-	data, err := v.r.readData(d, int(want), &v.buf)
-	if err == nil && uint64(len(data)) != want {
-		err = fmt.Errorf("data block at byte %d: %d bytes of %d", d.at, len(data), want)
-	}
-	v.known[key] = err == nil
-	return err
+	v.known[key] = true
+	return v.blocks.give(unpackJob{block: d, least: want, most: want, wrap: wrap})
 }
 
 // links compares the counts of links with the names found.
@@ -245,19 +261,17 @@ func (v *verifier) links() error {
 	return nil
 }
 
-// fragments unpacks every fragment block.
+// fragments has every fragment block unpacked.
 func (v *verifier) fragments() error {
 	for i := range v.r.super.fragments {
 		b, err := v.r.fragment(i)
 		if err != nil {
 			return err
 		}
-		data, err := v.r.readData(b, int(v.r.super.blockSize), &v.buf)
-		if err != nil {
-			return fmt.Errorf("fragment block %d: %w", i, err)
-		}
-		if used := v.r.used[i]; int(used) > len(data) {
-			return fmt.Errorf("fragment block %d: %d bytes, files use %d", i, len(data), used)
+		wrap := func(err error) error { return fmt.Errorf("fragment block %d: %w", i, err) }
+		job := unpackJob{block: b, least: uint64(v.r.used[i]), most: uint64(v.r.super.blockSize), wrap: wrap}
+		if err := v.blocks.give(job); err != nil {
+			return err
 		}
 	}
 	return nil
