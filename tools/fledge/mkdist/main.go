@@ -44,6 +44,9 @@ func run(args []string) error {
 		}
 		return cli.Usagef("%v", err)
 	}
+	if flags.NArg() > 0 {
+		return cli.Usagef("%q is no flag: all files have one", flags.Arg(0))
+	}
 	var missing error
 	flags.VisitAll(func(f *flag.Flag) {
 		if f.Value.String() == "" && missing == nil {

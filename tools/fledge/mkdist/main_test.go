@@ -64,6 +64,7 @@ func TestErrors(t *testing.T) {
 		code int
 	}{
 		"--out is missing":                     {args, cli.ExitUsage},
+		`"init" is no flag`:                    {append(args, "--out="+out, "init"), cli.ExitUsage},
 		"flag provided but not defined":        {append(args, "--x"), cli.ExitUsage},
 		"guest-arm64: open /none: no such":     {append(args, "--out="+out, "--guest-arm64=/none"), cli.ExitError},
 		"open /fledge: no such file or direct": {append(args, "--out="+out, "--executable=/fledge"), cli.ExitError},
