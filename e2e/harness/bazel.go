@@ -179,5 +179,6 @@ func Built(t testing.TB, target string, flags ...string) string {
 		return strings.TrimSpace(string(out))
 	}
 	bazel("build", target)
-	return filepath.Join(toolrun.Repository(), bazel("cquery", "--output=files", target))
+	// Without config() it also lists what another build of this server had for other platforms.
+	return filepath.Join(toolrun.Repository(), bazel("cquery", "--output=files", "config("+target+", target)"))
 }
