@@ -34,6 +34,10 @@ func fledge(t *testing.T, args ...string) (stdout, stderr string, err error) {
 }
 
 func TestUsageErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("kestrel", nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for want, args := range map[string][]string{
 		`no command "biuld"`:                         {"biuld"},
 		"unknown flag: --x":                          {"--x"},
@@ -46,7 +50,7 @@ func TestUsageErrors(t *testing.T) {
 		`man takes no arguments, and "x" is`:         {"man", "x"},
 		"give --dir or --reference":                  {"man"},
 		`no command "biuld"; fledge --help`:          {"help", "biuld"},
-		`--agent: "main_test.go" is a file here`:     {"build", "Dockerfile", "--agent", "main_test.go"},
+		`--agent: "kestrel" is a file here`:          {"build", "Dockerfile", "--agent", "kestrel"},
 		"--vmm nothing: it is auto, cloud-hyp":       {"boot", "a", "--vmm", "nothing"},
 		"--arch mips: it is amd64 or arm64":          {"boot", "a", "--arch", "mips"},
 		"--arch x: it is amd64 or arm64":             {"update", "--arch", "x"},
