@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fledge-build/fledge/internal/cli"
-	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/lockfile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/origin"
@@ -59,7 +58,7 @@ func (f *originFlags) find(cmd *cobra.Command, im *imagefile.Image, dir string) 
 		return nil, err
 	}
 	defer kept.Close()
-	container, err := build.Pull(cmd.Context(), client, u, ref, ref.String(), digest, "linux/"+f.arch)
+	container, err := u.Pull(cmd.Context(), client, ref, digest, "linux/"+f.arch)
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,7 @@ func (t *task) bases(ctx context.Context, refs []string) (images []solve.BaseIma
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: FROM %s: %w", t.Recipe.Source.Dockerfile, name, err)
 		}
-		im, err := t.pull(ctx, ref, ref.String())
+		im, err := t.pull(ctx, ref)
 		if err != nil {
 			return nil, nil, err
 		}

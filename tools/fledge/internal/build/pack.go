@@ -36,7 +36,7 @@ func (t *task) packImage(ctx context.Context) (files []string, err error) {
 	}
 	for i, l := range t.image.layers {
 		name := fmt.Sprintf("layer %d of %d", i+1, len(t.image.layers))
-		step := t.UI.Step("pack %s, %s", name, short(l.digest))
+		step := t.UI.Step("pack %s, %s", name, ui.Short(l.digest))
 		defer step.End()
 		open := func() (io.ReadCloser, error) {
 			in, err := l.open()
@@ -151,13 +151,4 @@ func (t *task) modules(choose func(*kmod.Tree, []string) ([]kmod.Module, error))
 		err = closeErr
 	}
 	return modules, err
-}
-
-// short is the begin of a digest, for people.
-func short(digest string) string {
-	const digits = len("sha256:") + 12
-	if len(digest) <= digits {
-		return digest
-	}
-	return digest[:digits]
 }

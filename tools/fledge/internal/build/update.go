@@ -53,8 +53,8 @@ func (t *task) updateImages(ctx context.Context) (changes []Change, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: source.image: %w", t.Recipe.File, err)
 		}
-		name = ref.String()
-		digest, err := t.resolve(ctx, ref, name)
+		name := ref.String()
+		digest, err := t.resolve(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
