@@ -92,13 +92,13 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 	if err != nil {
 		return err
 	}
-	if o.Program, err = programDigest(); err != nil {
-		return err
-	}
 	if o.Payload, err = payload.Open(); err != nil {
 		return err
 	}
 	defer o.Payload.Close()
+	if o.Program, err = codeDigest(o.Payload); err != nil {
+		return err
+	}
 	kept, err := f.common.fill(&o, u)
 	if err != nil {
 		return err
@@ -216,7 +216,6 @@ func (f *buildFlags) name(o *build.Options, folder string) (err error) {
 	o.Name, o.ManifestName = names.Image, names.Manifest
 	if f.manifest == "" {
 		// The image's own config says the rest.
-		o.ManifestFile = "manifest.toml (there is none, and the image's config does not say it all: write one, see docs/manifest.md)"
 		o.Manifest = fmt.Appendf(nil, "name = %q\nversion = \"1.0.0\"\n", naming.OfFolder(names.Manifest))
 	}
 	return nil

@@ -33,7 +33,7 @@ func TestSolveFlags(t *testing.T) {
 // project is a folder with a recipe that can be built from this machine alone: busybox, a stand-in, comes from a server here.
 func project(t *testing.T) (dir string) {
 	t.Helper()
-	standIn(t)
+	standIn(t, "")
 	t.Setenv(cacheVariable, filepath.Join(t.TempDir(), "store"))
 	applets := "\x00" + strings.Join([]string{"[", "ash", "cat", "cp", "echo", "ls", "mount", "ps", "sed", "sh"}, "\x00") + "\x00"
 	busybox := append(agenttest.Program("amd64", 500), applets...)

@@ -14,6 +14,7 @@ import (
 	"github.com/fledge-build/fledge/internal/agent"
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
+	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
 	"github.com/fledge-build/fledge/tools/fledge/internal/pull"
 	"github.com/fledge-build/fledge/tools/fledge/internal/store"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
@@ -66,7 +67,26 @@ func (c *commonFlags) fill(o *build.Options, u *ui.UI) (kept *store.Store, err e
 	return kept, nil
 }
 
-// programDigest stands for this program: what another one kept may have other bytes.
+// codeDigest stands for all code that builds, this program and what it brings along: what another one kept may have other
+// bytes. FLEDGE_PAYLOAD names a payload that is no part of the program.
+func codeDigest(p *payload.Payload) (string, error) {
+	program, err := programDigest()
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, program)
+	for _, name := range p.Names() {
+		digest, err := p.Digest(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintln(h, name, digest)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// programDigest is the SHA-256 of this program's file, in hexadecimal.
 func programDigest() (string, error) {
 	file, err := os.Executable()
 	if err != nil {

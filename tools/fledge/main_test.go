@@ -95,14 +95,14 @@ func TestVersionIsTheModules(t *testing.T) {
 	}
 }
 
-// standIn makes a payload of files that pass for programs and has the environment name it.
-func standIn(t *testing.T) {
+// standIn makes a payload of files that pass for programs, with a text after their names, and has the environment name it.
+func standIn(t *testing.T, text string) {
 	t.Helper()
 	dir := t.TempDir()
 	source := payload.Source{Programs: map[string]string{}, GoSum: filepath.Join(dir, "go.sum")}
 	for _, name := range []string{payload.InitAMD64, payload.GuestAMD64} {
 		source.Programs[name] = filepath.Join(dir, name)
-		if err := os.WriteFile(source.Programs[name], []byte(name), 0o644); err != nil {
+		if err := os.WriteFile(source.Programs[name], []byte(name+text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,8 +120,29 @@ func standIn(t *testing.T) {
 	t.Setenv(payload.Variable, file)
 }
 
+// TestCodeDigest has a payload outside of the program: another one may make other bytes.
+func TestCodeDigest(t *testing.T) {
+	digest := func(text string) string {
+		t.Helper()
+		standIn(t, text)
+		p, err := payload.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		d, err := codeDigest(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if one, two := digest(""), digest("2"); one == two || one != digest("") {
+		t.Errorf("%s of one payload and %s of another", one, two)
+	}
+}
+
 func TestVersion(t *testing.T) {
-	standIn(t)
+	standIn(t, "")
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +200,7 @@ func TestReadBuild(t *testing.T) {
 	if diff := cmp.Diff(want, info); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	standIn(t)
+	standIn(t, "")
 	sums, err := info.readPayload()
 	if err != nil || sums["example.com/m v1.0.0"] != "h1:yes" {
 		t.Errorf("%v, %v", sums, err)

@@ -23,7 +23,7 @@ import (
 // Options say what to build, of what and where.
 type Options struct {
 	Recipe       *recipe.Recipe
-	ManifestFile string // as errors call it
+	ManifestFile string // as errors call it; "" when there is none and Manifest is made up
 	Manifest     []byte // manifest.toml
 	Arch         string // of the guest: amd64 or arm64
 	Dir, Name    string // the outputs: DIR/NAME.img and so on

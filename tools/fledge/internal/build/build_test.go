@@ -30,6 +30,9 @@ func TestNothingHalf(t *testing.T) {
 			t.Fatal(err)
 		}
 	}, `mappings: "out": the build makes image.manifest.json in it`)
+	k.fails("version = \"1\"\nstrategy = \"initramfs\"\n[agent]\n"+local("amd64")+"[source]\nbusybox_url = \"@FILES@/busybox-amd64\"\n", "amd64",
+		func(o *Options) { o.ManifestFile, o.Manifest = "", []byte("name = \"app\"\nversion = \"1\"\n") },
+		"manifest.toml:1:1: missing key \"entrypoint\" in [workload]", "there is no manifest.toml", "write one beside the recipe, or name one with --manifest")
 	k.fails(good, "amd64", locked, "--locked: there is no ", "build once without --locked, and commit the file")
 
 	k.write("out/image-rootfs.img", "before")

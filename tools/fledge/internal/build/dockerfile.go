@@ -88,8 +88,10 @@ func (t *task) job() (wire.Job, error) {
 		Arch: t.Arch, Network: t.Solve.Network,
 		Secrets: slices.Sorted(maps.Keys(t.Solve.Secrets.Secrets)), SSH: slices.Sorted(maps.Keys(t.Solve.Secrets.SSH)),
 	}
-	err := solve.TakeEpoch(&job)
-	return job, err
+	if err := solve.TakeEpoch(&job); err != nil {
+		return job, fmt.Errorf("%s: build argument %w", t.Recipe.File, err)
+	}
+	return job, nil
 }
 
 // likelyBases are the locked images whose names the Dockerfile or a build argument has. The solve itself tells of those that

@@ -82,6 +82,10 @@ func TestSolveKey(t *testing.T) {
 	if key("a 1") == key("a 2") {
 		t.Error("two images have one key")
 	}
+	task.Recipe.Source.BuildArgs = map[string]string{"SOURCE_DATE_EPOCH": "now"}
+	if _, err := task.job(); err == nil || !strings.Contains(err.Error(), "fledge.toml: build argument SOURCE_DATE_EPOCH=now: ") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // TestPlace has two processes solve the same, and a crash cut the result off.

@@ -40,7 +40,7 @@ func (t *task) checkManifest() error {
 			Entrypoint: []string{"/program"}, ExposedPorts: map[string]struct{}{"80/tcp": {}},
 		}}
 	}
-	_, err := manifest.Generate(t.ManifestFile, t.Manifest, o)
+	_, err := t.manifest(o)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -152,8 +153,18 @@ func (t *task) initramfsLayers(ctx context.Context) (layers []linking.Layer, req
 	return layers, required, err
 }
 
+// manifest is that of the image.
+func (t *task) manifest(o manifest.Options) (*manifest.Manifest, error) {
+	m, err := manifest.Generate(cmp.Or(t.ManifestFile, "manifest.toml"), t.Manifest, o)
+	if err != nil && t.ManifestFile == "" {
+		return nil, fmt.Errorf("%w\nthere is no manifest.toml, and the image's config does not say all that it would; write one beside the recipe, "+
+			"or name one with --manifest (docs/manifest.md)", err)
+	}
+	return m, err
+}
+
 func (t *task) writeManifest(r *Result, o manifest.Options) error {
-	m, err := manifest.Generate(t.ManifestFile, t.Manifest, o)
+	m, err := t.manifest(o)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (c *Client) Busybox(ctx context.Context, url, arch string, pinned Pin) (fil
 	if url == "" {
 		if arch != "amd64" {
 			return "", Pin{}, fmt.Errorf("there is no busybox for %s by default: give busybox_url and busybox_sha256 in "+
-				"[source] of the recipe", arch)
+				"[source] of the recipe, or --busybox URL for a Dockerfile alone", arch)
 		}
 		url, pinned = BusyboxURL, Pin{SHA256: BusyboxSHA256}
 	}
