@@ -68,12 +68,12 @@ const (
 
 // What the format holds at most.
 const (
-	maxLinks    = 65000         // names of a file
-	maxFile     = 1<<32 - 1     // blocks of a file
-	maxBlocks   = 1<<32 - 1     // of an image: the resize inode's block numbers have 32 bits
-	maxInodes   = 1<<32 - 1<<16 // of an image, leaving room to round up
-	minTime     = -1 << 31      // seconds since 1970
-	maxTime     = 1<<34 - 1<<31 - 1
+	maxLinks    = 65000             // names of a file
+	maxFile     = 1<<32 - 1         // blocks of a file
+	maxBlocks   = 1<<32 - 1         // of an image: the resize inode's block numbers have 32 bits
+	maxInodes   = 1<<32 - 1<<16     // of an image, leaving room to round up
+	minTime     = -1 << 31          // seconds since 1970
+	maxTime     = 1<<33 + 1<<31 - 1 // later ones, up to 2446, e2fsck takes for ones before 1970 that an old kernel wrote
 	maxMajor    = 1<<12 - 1
 	maxMinor    = 1<<20 - 1
 	fastSymlink = 60 // bytes of a target, with its NUL, that fit into the inode

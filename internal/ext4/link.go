@@ -28,7 +28,7 @@ type Stats struct {
 	FreeInodes  uint64
 	Files       int // regular files; the names of a hard link count once
 	Directories int
-	Clamped     int // inodes whose time is outside of 1901 to 2446, which is all that ext4 can hold
+	Clamped     int // inodes whose time is outside of 1901 to 2310, which is what ext4 holds
 	Dropped     Dropped
 }
 
