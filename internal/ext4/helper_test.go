@@ -14,6 +14,7 @@ import (
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/sparsefile"
 )
 
 // settings of packs.
@@ -101,7 +102,7 @@ func link(t testing.TB, o Options, packs ...*layerpack.Reader) (path string, sta
 		t.Fatal(err)
 	}
 	defer f.Close()
-	sparse := NewSparse(f)
+	sparse := sparsefile.New(f)
 	stats, err = Link(context.Background(), sparse, merge(t, packs...), packs, o)
 	if err == nil {
 		err = sparse.Close()

@@ -32,7 +32,7 @@ type Stats struct {
 	Dropped     Dropped
 }
 
-// Link writes the image of tree to w, in one pass from front to back; NewSparse keeps what is zeros from taking space.
+// Link writes the image of tree to w, in one pass from front to back; sparsefile.New keeps its zeros from taking space.
 // packs holds the layers' data, by layer number. The image depends on the tree, the packs, the size buffer and the
 // journal alone.
 func Link(ctx context.Context, w io.Writer, tree *fstree.Tree, packs []*layerpack.Reader, o Options) (Stats, error) {
