@@ -107,15 +107,15 @@ func (p *plan) fail(pack int32, err error) error {
 func (l *loader) run() error {
 	for files := l.p.files; len(files) > 0; {
 		n := 1
-		if !files[0].fragment {
+		if files[0].fragment == layerpack.NoFragment {
 			if err := l.blocks(&files[0]); err != nil {
 				return err
 			}
 		} else {
-			for n < len(files) && files[n].fragment && files[n].pack == files[0].pack && files[n].at == files[0].at {
+			for n < len(files) && files[n].pack == files[0].pack && files[n].fragment == files[0].fragment {
 				n++
 			}
-			if err := l.fragment(files[:n]); err != nil {
+			if err := l.fragmentBlock(files[:n]); err != nil {
 				return err
 			}
 		}
@@ -154,14 +154,9 @@ func (l *loader) blocks(f *file) error {
 	return l.add(last)
 }
 
-// fragment reads a fragment block for the files in it.
-func (l *loader) fragment(files []file) error {
-	pack := l.p.packs[files[0].pack]
-	c, err := pack.Content(files[0].content)
-	if err != nil {
-		return l.p.fail(files[0].pack, err)
-	}
-	f := pack.FragmentBlocks()[c.Fragment]
+// fragmentBlock reads a fragment block for the files in it.
+func (l *loader) fragmentBlock(files []file) error {
+	f := l.p.packs[files[0].pack].FragmentBlocks()[files[0].fragment]
 	b := &block{pack: files[0].pack, at: f.Offset, size: f.Size, length: int(f.Length)}
 	for _, f := range files {
 		b.uses = append(b.uses, use{int(f.offset), int(l.p.inodes[f.inode].size), f.inode, true})

@@ -33,6 +33,13 @@ func more(t testing.TB) []byte {
 		file("xattrs/name", tar.TypeReg, 0o644, 1, "user."+strings.Repeat("n", 250), "long name", "user.b", "short"),
 		file("xattrs/full", tar.TypeReg, 0o644, 1, "user.full", imagetest.Noise(9, 4096-32-4-16-4), "user.in", "inode"),
 	}
+	for name, kind := range map[string]byte{"link": tar.TypeSymlink, "fifo": tar.TypeFifo, "char": tar.TypeChar} {
+		f := file("xattrs/"+name, kind, 0o777, 1, "trusted.in", "inode", "trusted.block", imagetest.Text(3, 500))
+		if kind == tar.TypeSymlink {
+			f.Linkname = "short"
+		}
+		files = append(files, f)
+	}
 	for _, seconds := range []int64{-1 << 31, -1, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<33 - 1} {
 		files = append(files, file(fmt.Sprintf("times/%d", seconds), tar.TypeReg, 0o644, seconds))
 	}

@@ -16,9 +16,9 @@ type file struct {
 	inode    uint32 // its index among the plan's
 	pack     int32
 	content  uint32
-	at       uint64 // offset in the pack of its first block, or of its fragment block
-	offset   uint32 // in the fragment block
-	fragment bool
+	at       uint64                // offset in the pack of its first block, or of its fragment block
+	fragment uint32                // number of the fragment block, or layerpack.NoFragment
+	offset   uint32                // in the fragment block
 	digest   [sha256.Size / 2]byte // the first half
 }
 
@@ -54,8 +54,8 @@ func (p *plan) gather() error {
 	}
 	p.files = slices.DeleteFunc(p.files, func(f file) bool { return p.inodes[f.inode].size == 0 })
 	slices.SortFunc(p.files, func(a, b file) int {
-		return cmp.Or(cmp.Compare(a.pack, b.pack), cmp.Compare(a.at, b.at), cmp.Compare(a.offset, b.offset),
-			cmp.Compare(a.inode, b.inode))
+		return cmp.Or(cmp.Compare(a.pack, b.pack), cmp.Compare(a.at, b.at), cmp.Compare(a.fragment, b.fragment),
+			cmp.Compare(a.offset, b.offset), cmp.Compare(a.inode, b.inode))
 	})
 	return nil
 }
@@ -67,10 +67,10 @@ func (p *plan) locate(f *file, c *layerpack.Content, pack *layerpack.Reader) err
 		return fmt.Errorf("%q has %d bytes, more than the 16 TiB that ext4 holds", p.path(number(int(f.inode))), c.Size)
 	}
 	i.size = c.Size
-	f.at = c.Offset
+	f.at, f.fragment, f.offset = c.Offset, c.Fragment, c.FragmentOffset
 	copy(f.digest[:], c.Digest[:])
-	if c.Fragment != layerpack.NoFragment {
-		f.fragment, f.at, f.offset = true, pack.FragmentBlocks()[c.Fragment].Offset, c.FragmentOffset
+	if f.fragment != layerpack.NoFragment {
+		f.at = pack.FragmentBlocks()[f.fragment].Offset
 	}
 	if len(c.Blocks) == 0 || !slices.Contains(c.Blocks, 0) {
 		i.blocks = uint32(blocksFor(c.Size))

@@ -155,9 +155,9 @@ func (p *plan) copies() (list []uint64) {
 	return list
 }
 
-// resizeBlock is the block of block numbers of the resize inode.
+// resizeBlock is the block of block numbers of the resize inode, if there is one.
 func (p *plan) resizeBlock() []byte {
-	b := make([]byte, blockSize)
+	b := make([]byte, p.resizeNodes()*blockSize)
 	first := 1 + p.descBlocks()
 	for i := range p.reserved() {
 		le.PutUint32(b[4*((p.descBlocks()+i)%pointers):], uint32(first+i))

@@ -32,8 +32,8 @@ func (p *plan) layOut(o Options) error {
 		size += uint64(p.journal.blocks)
 	}
 	if size > maxBlocks-maxBlocks/16 || inodes > maxInodes {
-		return fmt.Errorf("the image would have %d blocks of %d bytes and %d inodes, too many for this writer; "+
-			"make it smaller", size, blockSize, inodes)
+		return fmt.Errorf("the image would have %d blocks of %d bytes and %d inodes, more than an ext4 image of Fledge can have; "+
+			"make its content or the size buffer smaller", size, blockSize, inodes)
 	}
 	p.blocksPerGroup = bitsPerBlock
 	p.groups = ceil(size, bitsPerBlock)
@@ -79,7 +79,7 @@ func (p *plan) place(free uint64) (end uint64) {
 	for range p.groups {
 		p.tables = append(p.tables, c.takeContiguous(p.inodesPerGroup/inodesPerBlock))
 	}
-	p.resizeNode = c.take(1)
+	p.resizeNode = c.take(p.resizeNodes())
 	p.placeData(c, &p.journal)
 	for _, x := range p.xattrs.list {
 		x.place = c.take(1)
@@ -96,6 +96,9 @@ func (p *plan) place(free uint64) (end uint64) {
 	c.take(free - min(free, c.free()))
 	return c.next
 }
+
+// resizeNodes is the number of blocks that the resize inode has of its own: none when there is no such inode.
+func (p *plan) resizeNodes() uint64 { return min(1, p.reserved()) }
 
 // placeData gives an inode's data its place, and the blocks of its extent tree one behind it.
 func (p *plan) placeData(c *cursor, i *inode) {

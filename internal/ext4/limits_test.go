@@ -157,6 +157,34 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
+// Layouts of all sizes, which would take too long to write: what is free and in use adds up, nothing overlaps.
+func TestLayouts(t *testing.T) {
+	for _, buffer := range []uint64{1, 64, 127, 128, 129, 4096, 1 << 18, 1<<20 - 1<<14, MaxSizeBuffer} {
+		for _, inodes := range []int{1, 40_000, 300_000} {
+			p := &plan{stats: &Stats{}, inodes: make([]inode, inodes)}
+			for i := range p.inodes {
+				p.inodes[i].node = &fstree.Node{Type: fstree.Directory}
+				p.inodes[i].blocks = 1
+			}
+			if err := p.layOut(Options{SizeBuffer: int(buffer), Journal: true}); err != nil {
+				t.Fatal(err)
+			}
+			used := uint64(1+len(p.copies()))*p.head() + 2*p.groups + p.groups*p.inodesPerGroup/inodesPerBlock + p.resizeNodes() +
+				uint64(p.journal.blocks) + uint64(p.journal.nodes) + uint64(inodes)
+			free := p.freeBlocks()
+			if used+free != p.total || free < buffer*mib || free > buffer*mib+p.head()+minLast {
+				t.Errorf("%d MiB, %d inodes: %d used and %d free of %d blocks", buffer, inodes, used, free, p.total)
+			}
+			if p.inodesPerGroup > bitsPerBlock || p.blocksPerGroup > bitsPerBlock || p.blocksPerGroup%8 > 0 {
+				t.Errorf("%d MiB, %d inodes: groups of %d blocks, %d inodes", buffer, inodes, p.blocksPerGroup, p.inodesPerGroup)
+			}
+			if n := p.groupSize(p.groups - 1); n < minLast+p.head() || n > p.blocksPerGroup {
+				t.Errorf("%d MiB, %d inodes: the last group has %d blocks", buffer, inodes, n)
+			}
+		}
+	}
+}
+
 // What ext4 cannot hold is an error that names the file.
 func TestLimits(t *testing.T) {
 	none := uint32(fstree.NoContent)

@@ -9,8 +9,8 @@ import (
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
-// MaxSizeBuffer is the largest Options.SizeBuffer.
-const MaxSizeBuffer = 16 << 20
+// MaxSizeBuffer is the largest Options.SizeBuffer: 1 TiB.
+const MaxSizeBuffer = 1 << 20
 
 // Options tell how an image is made. The packs may have any codec and block size: their data is unpacked. Codec none
 // makes that a copy.
@@ -33,7 +33,7 @@ type Stats struct {
 }
 
 // Link writes the image of tree to w, in one pass from front to back; sparsefile.New keeps its zeros from taking space.
-// packs holds the layers' data, by layer number. The image depends on the tree, the packs, the size buffer and the
+// packs holds the layers' data, by layer number; files have holes where a pack has blocks of zeros. The image depends on the tree, the packs, the size buffer and the
 // journal alone.
 func Link(ctx context.Context, w io.Writer, tree *fstree.Tree, packs []*layerpack.Reader, o Options) (Stats, error) {
 	var stats Stats

@@ -225,7 +225,7 @@ func TestErrors(t *testing.T) {
 	}
 	for _, size := range []int{-1, MaxSizeBuffer + 1} {
 		_, err := Link(context.Background(), io.Discard, merge(t, pack), packs, Options{SizeBuffer: size})
-		if err == nil || !strings.Contains(err.Error(), "use 0 to 16777216") {
+		if err == nil || !strings.Contains(err.Error(), "use 0 to 1048576") {
 			t.Errorf("size buffer %d: %v", size, err)
 		}
 	}
