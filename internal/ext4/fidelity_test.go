@@ -27,7 +27,8 @@ func more(t testing.TB) []byte {
 		file("xattrs/", tar.TypeDir, 0o755, 1), file("times/", tar.TypeDir, 0o755, 1),
 		file("acl/", tar.TypeDir, 0o770, 1, "system.posix_acl_access", acl(1, 7, 0, 2, 5, 1000, 4, 5, 0, 16, 7, 0, 32, 0, 0),
 			"system.posix_acl_default", acl(1, 7, 0, 4, 5, 0, 8, 6, 70000, 16, 7, 0, 32, 0, 0)),
-		file("acl/file", tar.TypeReg, 0o674, 1, "system.posix_acl_access", acl(1, 6, 0, 2, 7, 1, 2, 0, 2, 4, 4, 0, 8, 7, 1, 16, 7, 0, 32, 4, 0),
+		file("acl/file", tar.TypeReg, 0o674, 1, "system.posix_acl_access",
+			acl(1, 6, 0, 2, 7, 1, 2, 0, 2, 4, 4, 0, 8, 7, 1, 16, 7, 0, 32, 4, 0),
 			"user.with", strings.Repeat("a block of its own", 9)),
 		file("xattrs/bytes", tar.TypeReg, 0o644, 1, "user.\xff\xfe", "name"),
 		file("xattrs/name", tar.TypeReg, 0o644, 1, "user."+strings.Repeat("n", 250), "long name", "user.b", "short"),
@@ -89,7 +90,8 @@ func TestWritable(t *testing.T) {
 	imagetest.NeedRoot(t)
 	for _, journal := range []bool{false, true} {
 		layers := imagetest.Everything(t, 4096)
-		image, stats := link(t, Options{Journal: journal, SizeBuffer: 32}, packTar(t, plain, layers[0]), packTar(t, plain, layers[1]))
+		o := Options{Journal: journal, SizeBuffer: 32}
+		image, stats := link(t, o, packTar(t, plain, layers[0]), packTar(t, plain, layers[1]))
 		t.Run("mounted", func(t *testing.T) {
 			dir := mount(t, "rw", image)
 			for i := range 1500 {

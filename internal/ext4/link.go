@@ -33,8 +33,8 @@ type Stats struct {
 }
 
 // Link writes the image of tree to w, in one pass from front to back; sparsefile.New keeps its zeros from taking space.
-// packs holds the layers' data, by layer number; files have holes where a pack has blocks of zeros. The image depends on the tree, the packs, the size buffer and the
-// journal alone.
+// packs holds the layers' data, by layer number; files have holes where a pack has blocks of zeros. The image depends
+// on the tree, the packs' content and block size, the size buffer and the journal alone.
 func Link(ctx context.Context, w io.Writer, tree *fstree.Tree, packs []*layerpack.Reader, o Options) (Stats, error) {
 	var stats Stats
 	if o.SizeBuffer < 0 || o.SizeBuffer > MaxSizeBuffer {

@@ -214,7 +214,8 @@ func TestErrors(t *testing.T) {
 	})
 	packs := []*layerpack.Reader{pack}
 	for left := 0; left < 20<<20; left += 3 << 20 {
-		if _, err := Link(context.Background(), &failing{left}, merge(t, pack), packs, Options{SizeBuffer: 4}); !errors.Is(err, errFull) {
+		_, err := Link(context.Background(), &failing{left}, merge(t, pack), packs, Options{SizeBuffer: 4})
+		if !errors.Is(err, errFull) {
 			t.Errorf("after %d bytes: %v", left, err)
 		}
 	}

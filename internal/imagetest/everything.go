@@ -177,13 +177,13 @@ func Unpacked(t testing.TB, layers [][]byte) []string {
 	return Describe(t, root)
 }
 
-// Compare tells how what is in an image differs from what umoci unpacks.
+// Compare tells how what is in an image differs from what has to be there: two results of Describe.
 func Compare(t testing.TB, what string, want, got []string) {
 	t.Helper()
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s differs from what umoci unpacks (-umoci +image):\n%s", what, diff)
+		t.Errorf("%s differs (-want +image):\n%s", what, diff)
 	}
 }
 

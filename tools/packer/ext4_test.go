@@ -58,9 +58,11 @@ func TestExt4(t *testing.T) {
 		t.Errorf("no journal: %s", out)
 	}
 	for args, want := range map[string]string{
-		"--size-buffer-mb -1": "ext4: --size-buffer-mb -1: give 0 to 1048576", "--require /bin/x": "ext4: /bin/x is not an executable",
+		"--size-buffer-mb -1": "ext4: --size-buffer-mb -1: give 0 to 1048576",
+		"--require /bin/x":    "ext4: /bin/x is not an executable",
 	} {
-		if _, err := ext4(filepath.Join(dir, "none.img"), strings.Fields(args)...); err == nil || !strings.HasPrefix(err.Error(), want) {
+		_, err := ext4(filepath.Join(dir, "none.img"), strings.Fields(args)...)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", args, err, want)
 		}
 	}
