@@ -28,8 +28,17 @@ func TestLargeDirectories(t *testing.T) {
 				add(t, b, emptyFile(dir+"/"+name(i)), "")
 			}
 		}
-		for i := range 100 {
-			add(t, b, emptyFile("long/"+strings.Repeat("l", 252)+fmt.Sprintf("%03d", i)), "")
+		// Where a block is full, with and without "." and "..": 16 bytes an entry.
+		for n := 250; n < 260; n++ {
+			for i := range n {
+				add(t, b, emptyFile(fmt.Sprintf("edge%d/%08d", n, i)), "")
+			}
+		}
+		// Where the root and a block below it are full: 15 names a leaf.
+		for _, leaves := range []int{rootFanOut, rootFanOut + 1, nodeFanOut, nodeFanOut + 1, 2*nodeFanOut + 1} {
+			for i := range leaves * 15 {
+				add(t, b, emptyFile(fmt.Sprintf("leaves%d/%s%05d", leaves, strings.Repeat("l", 250), i)), "")
+			}
 		}
 	})
 	image, _ := link(t, Options{}, pack)
@@ -59,6 +68,37 @@ func TestLargeDirectories(t *testing.T) {
 		}
 	})
 	check(t, image)
+}
+
+// More entries than the two levels of a hash tree have room for are an error, not an endless or broken directory.
+func TestTooLargeDirectory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lays out 3.9 million entries")
+	}
+	const most = rootFanOut * nodeFanOut * 15 // names of this length
+	name := strings.Repeat("n", 255)
+	entries := make([]dirEntry, most+1)
+	for i := range entries {
+		entries[i].name = name
+	}
+	_, err := layOutDir(entries, [4]uint32{})
+	want := "3878551 entries are more than one directory of an ext4 image can hold; spread them over several"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// The hash of a leaf that begins with a hash of the leaf before has the lowest bit set, so that both are searched.
+func TestCollision(t *testing.T) {
+	l := &dirLayout{leaves: []int{0, 1, 2}}
+	for _, hash := range []uint32{4, 4, 8} {
+		l.entries = append(l.entries, dirEntry{name: "n", hash: nameHash{major: hash}})
+	}
+	for i, want := range []uint32{4, 5, 8} {
+		if got := l.leaf(make([]byte, blockSize), i, 1+i, 0); got != (pair{want, uint32(1 + i)}) {
+			t.Errorf("leaf %d: %+v, want hash %d", i, got, want)
+		}
+	}
 }
 
 // debugfs hashes names as we do.
