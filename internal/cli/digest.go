@@ -1,23 +1,41 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
 	"os"
+
+	"github.com/fledge-build/fledge/internal/sparsefile"
 )
 
 // WriteWithDigest makes the file at out with what write puts out, and the file at digestOut with its digest and a
 // newline. Both appear or none: what was there before stays when write or anything after it fails.
 func WriteWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
+	return writeWithDigest(out, digestOut, false, write)
+}
+
+// WriteSparseWithDigest is WriteWithDigest for a file that takes no space where it is zeros.
+func WriteSparseWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
+	return writeWithDigest(out, digestOut, true, write)
+}
+
+func writeWithDigest(out, digestOut string, sparse bool, write func(w io.Writer) error) (digest string, err error) {
 	published := false
 	err = WriteFile(out, func(f *os.File) error {
-		w := newHashingWriter(f)
+		to, finish := io.Writer(f), func() error { return nil }
+		if sparse {
+			holes := sparsefile.New(f)
+			to, finish = holes, holes.Close
+		}
+		w := newHashingWriter(to)
 		err := write(w)
 		sum, closeErr := w.close()
+		err = cmp.Or(err, closeErr)
 		if err == nil {
-			err = closeErr
+			err = finish()
 		}
 		digest = fmt.Sprintf("sha256:%x", sum)
 		if err != nil || digestOut == "" {
@@ -36,9 +54,9 @@ func WriteWithDigest(out, digestOut string, write func(w io.Writer) error) (dige
 	return digest, err
 }
 
-// hashingWriter writes to a file and computes the SHA-256 of the same bytes at the same time.
+// hashingWriter writes to f and computes the SHA-256 of the same bytes at the same time.
 type hashingWriter struct {
-	f     *os.File
+	f     io.Writer
 	h     hash.Hash
 	small []byte // bytes that wait to be written together
 	work  chan []byte
@@ -48,7 +66,7 @@ type hashingWriter struct {
 // Pieces below hashBuffer are collected, since each write costs a hand-over between goroutines.
 const hashBuffer = 256 << 10
 
-func newHashingWriter(f *os.File) *hashingWriter {
+func newHashingWriter(f io.Writer) *hashingWriter {
 	w := &hashingWriter{
 		f: f, h: sha256.New(), small: make([]byte, 0, hashBuffer), work: make(chan []byte), done: make(chan struct{}),
 	}

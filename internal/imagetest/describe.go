@@ -114,15 +114,22 @@ func Xattrs(path string) (string, error) {
 // loop devices.
 func Mount(t testing.TB, image string) string {
 	t.Helper()
+	return MountAs(t, "squashfs", "ro", image)
+}
+
+// MountAs is Mount for an image of another file system, with its mount options.
+func MountAs(t testing.TB, fileSystem, options, image string) string {
+	t.Helper()
 	NeedRoot(t, "mount", "umount")
-	if list, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(list), "\tsquashfs\n") {
-		t.Skip("the kernel does not have squashfs (/proc/filesystems)")
+	list, err := os.ReadFile("/proc/filesystems")
+	if err != nil || !strings.Contains(string(list), "\t"+fileSystem+"\n") {
+		t.Skipf("the kernel does not have %s (/proc/filesystems)", fileSystem)
 	}
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
 		t.Skip("the kernel does not have loop devices")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "squashfs", "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", fileSystem, "-o", "loop,"+options, image, dir).CombinedOutput(); err != nil {
 		t.Fatalf("the kernel does not mount the image: %v\n%s%s", err, out, kernelLog())
 	}
 	t.Cleanup(func() { Run(t, "umount", dir) })

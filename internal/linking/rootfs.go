@@ -22,27 +22,34 @@ type RootfsOptions struct {
 
 // Rootfs merges the packs, files by their paths, base layer first, and writes a squashfs image to w.
 func Rootfs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions) (squashfs.Stats, error) {
-	opened, err := openAll(packs, layerpack.Open)
+	tree, opened, err := mergePacks(packs, o.Required)
 	defer closeAll(opened)
 	if err != nil {
-		return squashfs.Stats{}, err
-	}
-	m := fstree.NewMerger()
-	for _, p := range opened {
-		if err := m.AddLayer(p.File().Name(), p.Entries()); err != nil {
-			return squashfs.Stats{}, err
-		}
-	}
-	tree, err := m.Tree()
-	if err != nil {
-		return squashfs.Stats{}, err
-	}
-	if err := checkRequired(tree, o.Required); err != nil {
 		return squashfs.Stats{}, err
 	}
 	return squashfs.Link(ctx, w, tree, opened, squashfs.Options{
 		Codec: o.Codec, BlockSize: o.BlockSize, Jobs: o.Jobs, TempDir: o.TempDir,
 	})
+}
+
+// mergePacks merges the packs, files by their paths, and looks for the programs that must be in the tree. The packs that
+// it returns have to be closed, whatever the error.
+func mergePacks(paths, required []string) (*fstree.Tree, []*layerpack.Reader, error) {
+	packs, err := openAll(paths, layerpack.Open)
+	if err != nil {
+		return nil, packs, err
+	}
+	m := fstree.NewMerger()
+	for _, p := range packs {
+		if err := m.AddLayer(p.File().Name(), p.Entries()); err != nil {
+			return nil, packs, err
+		}
+	}
+	tree, err := m.Tree()
+	if err == nil {
+		err = checkRequired(tree, required)
+	}
+	return tree, packs, err
 }
 
 // RootfsWarnings has a line for each thing that the image could not keep.

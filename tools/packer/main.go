@@ -32,6 +32,7 @@ var commands = []command{
 	{"pack-busybox", "pack busybox and links to its applets for an initramfs", runPackBusybox},
 	{"split-layout", "copy the layers of an OCI layout, or of such a tar, to files of their own", runSplitLayout},
 	{"rootfs", "link layer packs into a squashfs image", runRootfs},
+	{"ext4", "link layer packs into an ext4 image", runExt4},
 	{"boot-initramfs", "make the small initramfs that boots a squashfs image", runBootInitramfs},
 	{"guest-initramfs", "make the initramfs of the machine that solves Dockerfiles", runGuestInitramfs},
 	{"initramfs", "link layer packs, made --for initramfs, into an initramfs", runInitramfs},

@@ -18,19 +18,8 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer rootfs", flag.ContinueOnError)
 	var comp compressionFlags
 	comp.register(fs)
-	var paths []string
-	fs.Func("pack", "layer pack `file`, or a folder, whose *.pack are taken in the order of their names; "+
-		"given once a layer, the base first", func(path string) error {
-		paths = append(paths, path)
-		return nil
-	})
-	var required []string
-	fs.Func("require", "`path` of a program that must be in the image; may be repeated", func(path string) error {
-		required = append(required, path)
-		return nil
-	})
-	out := fs.String("out", "", "image `file` to write")
-	digestOut := fs.String("digest-out", "", "`file` to write the image's digest to, as sha256:HEX")
+	var link linkFlags
+	link.register(fs)
 	if err := parseFlags(fs, args, stderr, "out"); err != nil {
 		return err
 	}
@@ -38,25 +27,22 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if len(paths) == 0 {
-		return cli.Usagef("--pack is required")
-	}
-	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
-	packs, err := packFiles(paths)
+	packs, err := link.packs()
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
 	var stats squashfs.Stats
-	digest, err := cli.WriteWithDigest(*out, *digestOut, func(w io.Writer) (err error) {
+	digest, err := cli.WriteWithDigest(link.out, link.digestOut, func(w io.Writer) (err error) {
 		stats, err = linking.Rootfs(ctx, w, packs, linking.RootfsOptions{
-			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, TempDir: filepath.Dir(*out), Required: required,
+			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, TempDir: filepath.Dir(link.out), Required: link.required,
 		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	reportRootfs(stderr, *out, digest, stats)
+	reportRootfs(stderr, link.out, digest, stats)
 	return nil
 }
 

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/imagetest"
+)
+
+func TestExt4(t *testing.T) {
+	imagetest.Need(t, "e2fsck", "debugfs")
+	packs, dir := t.TempDir(), t.TempDir()
+	packedLayer(t, packs, "0.pack", layerFile("etc/a", "first"), layerFile("etc/b", "first"))
+	packedLayer(t, packs, "1.pack", layerFile("etc/a", "second"))
+	ext4 := func(out string, more ...string) (stderr string, err error) {
+		var b bytes.Buffer
+		args := append([]string{"ext4", "--pack", packs, "--out", out, "--size-buffer-mb", "5"}, more...)
+		err = dispatch(context.Background(), args, &b)
+		return b.String(), err
+	}
+	out, full := filepath.Join(dir, "x.img"), filepath.Join(dir, "full.img")
+	stderr, err := ext4(out, "--digest-out", out+".digest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := os.ReadFile(out + ".digest")
+	if err != nil || !strings.Contains(stderr, strings.TrimSpace(string(digest))+", 2 files and 2 folders; ") {
+		t.Errorf("%q, %s, %v", digest, stderr, err)
+	}
+	imagetest.Run(t, "e2fsck", "-fn", out)
+	if got := imagetest.Run(t, "debugfs", "-R", "cat /etc/a", out); !strings.HasSuffix(got, "second") {
+		t.Errorf("a holds %q", got)
+	}
+	if stderr, err := ext4(full, "--preallocate"); err != nil || !strings.Contains(stderr, strings.TrimSpace(string(digest))) {
+		t.Errorf("with --preallocate: %s, %v, want the digest %s", stderr, err, digest)
+	}
+	var holes, whole unix.Stat_t
+	if err := unix.Stat(out, &holes); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Stat(full, &whole); err != nil {
+		t.Fatal(err)
+	}
+	if whole.Size != holes.Size || whole.Blocks*512 < whole.Size || holes.Blocks*512 > 1<<20 {
+		t.Errorf("%d blocks without holes and %d with, of a size of %d and %d", whole.Blocks, holes.Blocks, whole.Size, holes.Size)
+	}
+	if _, err := ext4(filepath.Join(dir, "journal.img"), "--journal"); err != nil {
+		t.Error(err)
+	}
+	if out := imagetest.Run(t, "dumpe2fs", "-h", filepath.Join(dir, "journal.img")); !strings.Contains(out, "has_journal") {
+		t.Errorf("no journal: %s", out)
+	}
+	for args, want := range map[string]string{
+		"--size-buffer-mb -1": "ext4: --size-buffer-mb -1: give 0 to 1048576",
+		"--require /bin/x":    "ext4: /bin/x is not an executable",
+	} {
+		_, err := ext4(filepath.Join(dir, "none.img"), strings.Fields(args)...)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+	if err := dispatch(context.Background(), []string{"ext4", "--out", out}, os.Stderr); cli.ExitCode(err) != cli.ExitUsage {
+		t.Errorf("without packs: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.img")); !os.IsNotExist(err) {
+		t.Errorf("an image in spite of an error: %v", err)
+	}
+}
