@@ -6,18 +6,17 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-
 )
 
 // pipeline makes blocks of segments on several goroutines and writes them in the order in which they came. One goroutine
 // feeds it; the fields without a note belong to the writing goroutine until end returned.
 type pipeline struct {
-	f       *os.File
-	free    chan *segment // not in use
-	work    chan *segment
-	order   chan task
-	done    chan struct{}             // closed when everything is written
-	fault   atomic.Pointer[pipeError] // the first error; what comes after it is thrown away
+	f     *os.File
+	free  chan *segment // not in use
+	work  chan *segment
+	order chan task
+	done  chan struct{}             // closed when everything is written
+	fault atomic.Pointer[pipeError] // the first error; what comes after it is thrown away
 
 	pos     uint64   // number of the block that is written next
 	extents []Extent // of all kept files

@@ -41,8 +41,8 @@ func Open(path string) (*Reader, error) {
 		f.Close()
 		return nil, fmt.Errorf("layer pack %s: %w", path, err)
 	}
-	r.contents = packfile.Window{F: f, At: r.foot.contentsAt(), End: r.foot.extentsAt()}
-	r.extents = packfile.Window{F: f, At: r.foot.extentsAt(), End: r.foot.end()}
+	r.contents = packfile.Window{F: f, At: r.foot.contentsAt(), End: r.foot.extentsAt(), Size: 32 * recordSize}
+	r.extents = packfile.Window{F: f, At: r.foot.extentsAt(), End: r.foot.end(), Size: 256 * extentSize}
 	return r, nil
 }
 
@@ -110,7 +110,7 @@ func (r *Reader) check(c *Content) error {
 		total := length * chunk // in blocks; the last chunk may be short
 		if size := blocksOf(c.Size); length != (size+chunk-1)/chunk {
 			return errors.New("size and chunks do not agree")
-		} else if n := len(c.Extents); c.Extents[n-1].Kind == Data {
+		} else if n := len(c.Extents); n > 0 && c.Extents[n-1].Kind == Data {
 			blocks -= total - size
 		}
 	} else if c.Layout == Chunked || length != c.Size {

@@ -145,4 +145,3 @@ func fit(room, n int) int {
 
 // Bound is the most that a block takes for n bytes of input.
 func Bound(n int) int { return 1 + extra(n) + n }
-
