@@ -114,15 +114,22 @@ func Xattrs(path string) (string, error) {
 // loop devices.
 func Mount(t testing.TB, image string) string {
 	t.Helper()
+	return MountType(t, "squashfs", image)
+}
+
+// MountType has the kernel mount an image of a file system and gives the mount point. It needs root, and a kernel with
+// that file system and loop devices.
+func MountType(t testing.TB, fileSystem, image string) string {
+	t.Helper()
 	NeedRoot(t, "mount", "umount")
-	if list, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(list), "\tsquashfs\n") {
-		t.Skip("the kernel does not have squashfs (/proc/filesystems)")
+	if list, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(list), "\t"+fileSystem+"\n") {
+		t.Skipf("the kernel does not have %s (/proc/filesystems)", fileSystem)
 	}
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
 		t.Skip("the kernel does not have loop devices")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "squashfs", "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", fileSystem, "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
 		t.Fatalf("the kernel does not mount the image: %v\n%s%s", err, out, kernelLog())
 	}
 	t.Cleanup(func() { Run(t, "umount", dir) })

@@ -134,28 +134,6 @@ func add(t testing.TB, b *layerpack.Builder, e fstree.Entry, data string) {
 	}
 }
 
-// noise is data that does not compress.
-func noise(seed, size int) string {
-	b := make([]byte, size)
-	x := uint64(seed)*2862933555777941757 + 3037000493
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		b[i] = byte(x >> 32)
-	}
-	return string(b)
-}
-
-// text is data that compresses.
-func text(seed, size int) string {
-	var b strings.Builder
-	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, "line %d of file %d: %d\n", i, seed, i*i%977)
-	}
-	return b.String()[:size]
-}
-
 // unsquash has unsquashfs extract the image and gives the folder.
 func unsquash(t testing.TB, image string) string {
 	t.Helper()

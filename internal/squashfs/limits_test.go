@@ -128,7 +128,7 @@ func TestLargeFile(t *testing.T) {
 // A file that begins above 4 GiB needs the extended inode; one below does not.
 func TestFarStart(t *testing.T) {
 	o := options(t, "none", 4096)
-	packs := []*layerpack.Reader{build(t, o, func(b *layerpack.Builder) { add(t, b, emptyFile("f"), noise(1, 5000)) })}
+	packs := []*layerpack.Reader{build(t, o, func(b *layerpack.Builder) { add(t, b, emptyFile("f"), imagetest.Noise(1, 5000)) })}
 	tree := merge(t, packs)
 	for start, kind := range map[uint64]uint16{
 		1<<32 - 1: typeFile, 1 << 32: typeFile + extended, 5 << 40: typeFile + extended,
@@ -223,7 +223,7 @@ func TestManyHardLinks(t *testing.T) {
 // Attributes of namespaces that squashfs does not have are counted; empty and long values are kept.
 func TestXattrs(t *testing.T) {
 	o := options(t, "zstd", 4096)
-	long := text(1, 60_000)
+	long := imagetest.Text(1, 60_000)
 	with := func(path string, attrs ...string) fstree.Entry {
 		e := emptyFile(path)
 		for i := 0; i < len(attrs); i += 2 {

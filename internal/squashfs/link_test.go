@@ -26,7 +26,7 @@ func TestGolden(t *testing.T) {
 	pack := build(t, o, func(b *layerpack.Builder) {
 		x := strings.Repeat("\x00", 4096) + "a sparse block and a short one"
 		caps := []fstree.Xattr{
-			{Name: "security.capability", Value: []byte(fileCaps)}, {Name: "trusted.a", Value: []byte("1")},
+			{Name: "security.capability", Value: []byte(imagetest.FileCaps)}, {Name: "trusted.a", Value: []byte("1")},
 		}
 		none := uint32(fstree.NoContent)
 		for _, e := range []fstree.Entry{
@@ -101,7 +101,7 @@ func manyFiles(t testing.TB, o Options, n, seed int) *layerpack.Reader {
 	return build(t, o, func(b *layerpack.Builder) {
 		for i := range n {
 			e := fstree.Entry{Path: fmt.Sprintf("d%d/f%d", i/100, i), Type: fstree.Regular, Mode: 0o644, ModTime: int64(i)}
-			add(t, b, e, noise(seed+i, 1+i%700))
+			add(t, b, e, imagetest.Noise(seed+i, 1+i%700))
 		}
 	})
 }
@@ -157,7 +157,7 @@ func TestDeadTails(t *testing.T) {
 			}
 			for i := 0; i < n; i += keep * 97 { // some of the files, which take a process each
 				name := fmt.Sprintf("d%d/f%d", i/100, i)
-				if got := imagetest.Run(t, "unsquashfs", "-cat", image, name); got != noise(i, 1+i%700) {
+				if got := imagetest.Run(t, "unsquashfs", "-cat", image, name); got != imagetest.Noise(i, 1+i%700) {
 					t.Errorf("%s has other content", name)
 				}
 			}
@@ -168,7 +168,7 @@ func TestDeadTails(t *testing.T) {
 // Data of files that a later layer hides is not in the image, and what two layers have is in it once.
 func TestHiddenAndShared(t *testing.T) {
 	o := options(t, "none", 4096)
-	big, other, small := noise(1, 100_000), noise(2, 100_000), noise(3, 500)
+	big, other, small := imagetest.Noise(1, 100_000), imagetest.Noise(2, 100_000), imagetest.Noise(3, 500)
 	file := func(name, data string) func(b *layerpack.Builder) {
 		return func(b *layerpack.Builder) { add(t, b, fstree.Entry{Path: name, Type: fstree.Regular}, data) }
 	}

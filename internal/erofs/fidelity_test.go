@@ -1,0 +1,54 @@
+package erofs
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fledge-build/fledge/internal/imagetest"
+)
+
+func compare(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	want, got = slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(got))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s differs from what umoci unpacks (-umoci +image):\n%s", what, diff)
+	}
+}
+
+// fsck.erofs 1.5 extracts hard links as files of their own, and no extended attributes.
+var notExtracted = regexp.MustCompile(` links \d+ "([^"\\]|\\.)*"| (user|trusted|security)\.[^ ]*=[0-9a-f]*`)
+
+func withoutLinksAndXattrs(lines []string) (out []string) {
+	for _, l := range lines {
+		out = append(out, notExtracted.ReplaceAllString(l, ""))
+	}
+	return out
+}
+
+// The image holds exactly what umoci unpacks, for the kernel and for fsck.erofs.
+func TestAgainstUmoci(t *testing.T) {
+	imagetest.NeedRoot(t, "umoci")
+	for _, compressor := range codecs {
+		for _, size := range []int{4096, 64 << 10, 3 << 20} {
+			t.Run(fmt.Sprintf("%s %d", compressor, size), func(t *testing.T) {
+				layers := imagetest.Everything(t, size)
+				want := imagetest.Unpacked(t, layers)
+				image, stats := link(t, packTars(t, compressor, 2, layers...)...)
+				if stats.Inodes >= len(want) || stats.Shared == 0 || stats.Dropped.Count != 0 {
+					t.Errorf("%d names, but stats %+v", len(want), stats)
+				}
+				t.Run("kernel", func(t *testing.T) {
+					compare(t, "the mounted image", want, imagetest.Describe(t, mount(t, image)))
+				})
+				t.Run("fsck.erofs", func(t *testing.T) {
+					got := imagetest.Describe(t, fsck(t, image))
+					compare(t, "what fsck.erofs extracts", withoutLinksAndXattrs(want), withoutLinksAndXattrs(got))
+				})
+			})
+		}
+	}
+}
