@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,12 +20,18 @@ func compare(t *testing.T, what string, want, got []string) {
 	}
 }
 
-// fsck.erofs 1.5 extracts hard links as files of their own, and no extended attributes.
-var notExtracted = regexp.MustCompile(` links \d+ "([^"\\]|\\.)*"| (user|trusted|security)\.[^ ]*=[0-9a-f]*`)
+// What fsck.erofs 1.5 does not extract: hard links, extended attributes, bits that a change of the owner clears, and holes,
+// which bin/zeros has: it goes on behind them as if they were not there. The kernel has to read all that right.
+var notExtracted = regexp.MustCompile(` links \d+ "([^"\\]|\\.)*"| (user|trusted|security)\.[^ ]*=[0-9a-f]*| +$`)
 
-func withoutLinksAndXattrs(lines []string) (out []string) {
+func asExtracted(lines []string) (out []string) {
 	for _, l := range lines {
-		out = append(out, notExtracted.ReplaceAllString(l, ""))
+		l = notExtracted.ReplaceAllString(notExtracted.ReplaceAllString(l, ""), "")
+		l = strings.Replace(l, `" 104755 `, `" 100755 `, 1)
+		if strings.HasPrefix(l, `"bin/zeros"`) {
+			l, _, _ = strings.Cut(l, " 1700000000")
+		}
+		out = append(out, l)
 	}
 	return out
 }
@@ -46,7 +53,7 @@ func TestAgainstUmoci(t *testing.T) {
 				})
 				t.Run("fsck.erofs", func(t *testing.T) {
 					got := imagetest.Describe(t, fsck(t, image))
-					compare(t, "what fsck.erofs extracts", withoutLinksAndXattrs(want), withoutLinksAndXattrs(got))
+					compare(t, "what fsck.erofs extracts", asExtracted(want), asExtracted(got))
 				})
 			})
 		}

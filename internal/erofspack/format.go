@@ -89,7 +89,7 @@ type Content struct {
 	Digest  [sha256.Size]byte // of the uncompressed bytes
 	Size    uint64            // uncompressed bytes
 	Layout  Layout
-	Block   uint64   // number of the first block in the pack, from its start
+	Block   uint64   // number of the first block in the pack, from its start; 0 without blocks
 	Blocks  uint32   // on disk
 	Extents []Extent // of Chunked and LZ4
 	Tail    int      // bytes that are to be stored with the inode, at most MaxTail

@@ -182,9 +182,12 @@ func (p *pipeline) keep(r *record) error {
 		}
 	}
 	if p.pos-p.file.start > 1<<32-1 {
-		return fmt.Errorf("file of %d blocks", p.pos-p.file.start)
+		return fmt.Errorf("a file has %d blocks, more than 32 bits can count", p.pos-p.file.start)
 	}
-	r.Block, r.Blocks, r.crc = p.file.start, uint32(p.pos-p.file.start), p.file.crc
+	r.Blocks, r.crc = uint32(p.pos-p.file.start), p.file.crc
+	if r.Blocks > 0 {
+		r.Block = p.file.start
+	}
 	if r.Layout != Flat {
 		r.firstExtent, r.extents = uint32(len(p.extents)), uint32(len(p.file.extents))
 		p.extents = append(p.extents, p.file.extents...)
