@@ -149,7 +149,7 @@ func (e *encoder) splitEnd(s *segment, rest []byte, limit int) bool {
 		return false
 	}
 	var used, tail int
-	e.buf2, used = e.lz4.Fill(e.buf2[:0], rest, blocks*BlockSize)
+	e.buf2, used = e.lz4.Cut(e.buf2[:0], e.buf, rest, blocks)
 	if used <= blocks*BlockSize || used == len(rest) {
 		return false
 	}

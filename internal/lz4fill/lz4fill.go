@@ -16,7 +16,7 @@ const (
 	lastLiterals  = 5
 	lastMatch     = 12
 	tail          = lastMatch - minMatch // literals behind a match that satisfy both
-	depth         = 256                  // candidates looked at for one match
+	depth         = 32 // candidates looked at for one match
 	goodMatch     = 192                  // a match that is taken without looking for a better one
 	runMask       = 15                   // of a token's half
 	maxInputBytes = 1 << 20              // taken into one block: what a reader has to unpack for a byte of it
@@ -28,14 +28,26 @@ type Encoder struct {
 	chain [1 << 16]uint16      // by position modulo 64 Ki: the distance to the one before with the same hash, 0 for none
 	src   []byte
 	next  int // first position that is not in the chains
+	base  int // of the block in dst
+	cuts  []cut
 }
+
+// cut is the state of a block before the sequence that leaves no room in its first pages: their number is the cut's index
+// and 1.
+type cut struct {
+	out    int // bytes of whole sequences
+	anchor int // bytes of src in them
+}
+
+// PageSize is what a block can be cut to multiples of, in bytes (Cut).
+const PageSize = 4096
 
 // Fill appends to dst one LZ4 block of at most limit bytes, which must be at least 16, with the beginning of src, and
 // tells how many bytes of src that is. It takes all of src when it fits.
 func (e *Encoder) Fill(dst, src []byte, limit int) (out []byte, used int) {
 	src = src[:min(len(src), maxInputBytes)]
 	clear(e.head[:])
-	e.src, e.next = src, 0
+	e.src, e.next, e.base, e.cuts = src, 0, len(dst), e.cuts[:0]
 	end := len(dst) + limit
 	anchor := 0
 	for pos := 0; pos+lastMatch <= len(src); {
@@ -51,15 +63,29 @@ func (e *Encoder) Fill(dst, src []byte, limit int) (out []byte, used int) {
 			}
 			pos, length, offset = pos+1, better, at
 		}
-		next, ok := appendSequence(dst, src[anchor:pos], offset, length, end)
-		if !ok {
+		need := len(dst) + sequenceSize(pos-anchor, length) + 1 + tail // and the least that has to follow
+		for need > e.base+(len(e.cuts)+1)*PageSize {
+			e.cuts = append(e.cuts, cut{len(dst) - e.base, anchor})
+		}
+		if need > end {
 			break
 		}
-		dst, pos = next, pos+length
+		dst = appendSequence(dst, src[anchor:pos], offset, length)
+		pos += length
 		anchor = pos
 	}
 	n := fit(end-len(dst), len(src)-anchor)
+	e.cuts = append(e.cuts, cut{len(dst) - e.base, anchor})
 	return appendLiterals(dst, src[anchor:anchor+n], 0), anchor + n
+}
+
+// Cut appends to dst what the last Fill would have made of src with a limit of that many pages, at least 1 and less than
+// the block has. out is what that Fill returned.
+func (e *Encoder) Cut(dst, out, src []byte, pages int) ([]byte, int) {
+	c := e.cuts[min(pages, len(e.cuts))-1]
+	n := fit(pages*PageSize-c.out, len(src)-c.anchor)
+	dst = append(dst, out[e.base:e.base+c.out]...)
+	return appendLiterals(dst, src[c.anchor:c.anchor+n], 0), c.anchor + n
 }
 
 // find looks for the longest match at pos that is longer than least, and gives its length and offset.
@@ -98,15 +124,16 @@ func hash(b []byte) uint32 {
 	return binary.LittleEndian.Uint32(b) * 2654435761 >> (32 - hashBits)
 }
 
-// appendSequence appends literals and a match, unless what has to follow would not fit before end any more.
-func appendSequence(dst, literals []byte, offset, length, end int) ([]byte, bool) {
-	size := 1 + extra(len(literals)) + len(literals) + 2 + extra(length-minMatch)
-	if len(dst)+size+1+tail > end {
-		return dst, false
-	}
+// sequenceSize is what appendSequence appends, in bytes.
+func sequenceSize(literals, length int) int {
+	return 1 + extra(literals) + literals + 2 + extra(length-minMatch)
+}
+
+// appendSequence appends literals and a match.
+func appendSequence(dst, literals []byte, offset, length int) []byte {
 	dst = appendLiterals(dst, literals, min(length-minMatch, runMask))
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(offset))
-	return appendLength(dst, length-minMatch), true
+	return appendLength(dst, length-minMatch)
 }
 
 // appendLiterals appends a token with the match length match, and literals.
@@ -142,6 +169,3 @@ func fit(room, n int) int {
 	}
 	return max(n, 0)
 }
-
-// Bound is the most that a block takes for n bytes of input.
-func Bound(n int) int { return 1 + extra(n) + n }

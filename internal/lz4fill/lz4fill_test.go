@@ -70,6 +70,20 @@ func TestEndOfBlock(t *testing.T) {
 	}
 }
 
+// A block that is cut is the one that a smaller limit makes.
+func TestCut(t *testing.T) {
+	e, other := &Encoder{}, &Encoder{}
+	for name, src := range inputs() {
+		out, _ := e.Fill([]byte("before"), src, 16*PageSize)
+		for pages := 1; pages*PageSize < len(out)-len("before"); pages++ {
+			got, used := e.Cut(nil, out, src, pages)
+			if want, n := other.Fill(nil, src, pages*PageSize); used != n || !bytes.Equal(got, want) {
+				t.Errorf("%s, %d pages: %d bytes for %d, want %d for %d", name, pages, len(got), used, len(want), n)
+			}
+		}
+	}
+}
+
 // lastSequence finds where the last match of a block begins, -1 when there is none, and the literals after it.
 func lastSequence(b []byte) (start, literals int) {
 	length := func(n int, p *int) int {
