@@ -84,11 +84,9 @@ const (
 	xattrHeaderSize    = 12
 	maxXattrSlots      = 1<<16 - 1
 	maxSharedXattrs    = 1<<8 - 1
-	maxXattrName       = 1<<8 - 1
 	maxXattrValue      = 1<<16 - 1
 	direntSize         = 12
 	maxMajor, maxMinor = 1<<12 - 1, 1<<20 - 1
-	maxLink            = 4095 // bytes of a symlink's target, as in Linux
 )
 
 // superblock is the head of an image.

@@ -76,7 +76,12 @@ func merge(t testing.TB, packs []*erofspack.Reader) *fstree.Tree {
 	return tree
 }
 
-// link makes an image, has fsck.erofs look at it where there is one, and gives its path.
+func linkTo(t testing.TB, w io.Writer, packs ...*erofspack.Reader) (Stats, error) {
+	t.Helper()
+	return Link(context.Background(), w, merge(t, packs), packs, Options{Codec: packs[0].Codec()})
+}
+
+// link makes an image and gives its path.
 func link(t testing.TB, packs ...*erofspack.Reader) (path string, stats Stats) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "test.img"))
@@ -84,9 +89,7 @@ func link(t testing.TB, packs ...*erofspack.Reader) (path string, stats Stats) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	o := Options{Codec: packs[0].Codec()}
-	// A plain io.Writer: Link must not seek.
-	stats, err = Link(context.Background(), struct{ io.Writer }{f}, merge(t, packs), packs, o)
+	stats, err = linkTo(t, struct{ io.Writer }{f}, packs...) // a plain io.Writer: Link must not seek
 	if err != nil {
 		t.Fatal(err)
 	}

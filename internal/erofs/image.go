@@ -102,10 +102,6 @@ func (img *image) check(i uint32, n *fstree.Node) error {
 	case fstree.Regular:
 		img.stats.Files++
 		return img.data.mark(n)
-	case fstree.Symlink:
-		if len(n.Link()) > maxLink {
-			return fmt.Errorf("its target has %d bytes; Linux allows %d", len(n.Link()), maxLink)
-		}
 	case fstree.CharDevice, fstree.BlockDevice:
 		if major, minor := n.Device(); major > maxMajor || minor > maxMinor {
 			return fmt.Errorf("device %d:%d is beyond %d:%d, the highest number that erofs can hold",

@@ -44,9 +44,6 @@ func encodeXattrs(list []fstree.Xattr, drop func(name string)) (encoded []string
 		case !ok:
 			drop(x.Name)
 			continue
-		case len(name) > maxXattrName:
-			return nil, fmt.Errorf("the name %.100q of an extended attribute has %d bytes; erofs, like Linux, allows %d",
-				x.Name, len(x.Name), maxXattrName)
 		case len(x.Value) > maxXattrValue:
 			return nil, fmt.Errorf("the extended attribute %q has %d bytes, more than the %d that erofs can hold; "+
 				"leave it out of the layer", x.Name, len(x.Value), maxXattrValue)

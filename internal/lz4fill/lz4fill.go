@@ -16,7 +16,7 @@ const (
 	lastLiterals  = 5
 	lastMatch     = 12
 	tail          = lastMatch - minMatch // literals behind a match that satisfy both
-	depth         = 32 // candidates looked at for one match
+	depth         = 96                   // candidates looked at for one match
 	goodMatch     = 192                  // a match that is taken without looking for a better one
 	runMask       = 15                   // of a token's half
 	maxInputBytes = 1 << 20              // taken into one block: what a reader has to unpack for a byte of it
