@@ -105,6 +105,9 @@ func (r *Reader) Contents() int { return int(r.foot.contents) }
 // FragmentBlocks is the list of fragment blocks. It must not be changed.
 func (r *Reader) FragmentBlocks() []FragmentBlock { return r.fragments }
 
+// Name is the path of the pack.
+func (r *Reader) Name() string { return r.f.Name() }
+
 // File is the open pack.
 func (r *Reader) File() *os.File { return r.f }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
@@ -27,17 +28,8 @@ func Rootfs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions) (
 	if err != nil {
 		return squashfs.Stats{}, err
 	}
-	m := fstree.NewMerger()
-	for _, p := range opened {
-		if err := m.AddLayer(p.File().Name(), p.Entries()); err != nil {
-			return squashfs.Stats{}, err
-		}
-	}
-	tree, err := m.Tree()
+	tree, err := mergeAll(opened, o.Required)
 	if err != nil {
-		return squashfs.Stats{}, err
-	}
-	if err := checkRequired(tree, o.Required); err != nil {
 		return squashfs.Stats{}, err
 	}
 	return squashfs.Link(ctx, w, tree, opened, squashfs.Options{
@@ -56,6 +48,27 @@ func RootfsWarnings(s squashfs.Stats) (lines []string) {
 			"they got the nearest it can", s.Clamped))
 	}
 	return lines
+}
+
+// pack is a layer pack of any kind.
+type pack interface {
+	Name() string
+	Entries() iter.Seq2[fstree.Entry, error]
+}
+
+// mergeAll merges the packs, base layer first, and looks for the programs that must be in the image.
+func mergeAll[P pack](packs []P, required []string) (*fstree.Tree, error) {
+	m := fstree.NewMerger()
+	for _, p := range packs {
+		if err := m.AddLayer(p.Name(), p.Entries()); err != nil {
+			return nil, err
+		}
+	}
+	tree, err := m.Tree()
+	if err != nil {
+		return nil, err
+	}
+	return tree, checkRequired(tree, required)
 }
 
 // openAll opens the packs at paths. With an error it also returns those that it opened before.
