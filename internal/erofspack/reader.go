@@ -24,6 +24,7 @@ type Reader struct {
 	mu       sync.Mutex // guards the windows
 	contents packfile.Window
 	extents  packfile.Window
+	data     packfile.Window // for tails
 }
 
 // Open opens the pack at path and verifies its index. The data is verified when it is read.
@@ -43,6 +44,7 @@ func Open(path string) (*Reader, error) {
 	}
 	r.contents = packfile.Window{F: f, At: r.foot.contentsAt(), End: r.foot.extentsAt(), Size: 32 * recordSize}
 	r.extents = packfile.Window{F: f, At: r.foot.extentsAt(), End: r.foot.end(), Size: 256 * extentSize}
+	r.data = packfile.Window{F: f, End: r.foot.dataEnd, Size: 4 * BlockSize}
 	return r, nil
 }
 
@@ -183,13 +185,14 @@ func (r *Reader) Copy(w io.Writer, c *Content, buf []byte) error {
 
 // AppendTail appends the tail of a content to b and verifies it.
 func (r *Reader) AppendTail(b []byte, c *Content) ([]byte, error) {
-	n := len(b)
-	b = append(b, make([]byte, c.Tail)...)
-	if _, err := r.f.ReadAt(b[n:], int64(c.tailAt)); err != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tail, err := r.data.Read(int64(c.tailAt), c.Tail)
+	if err != nil {
 		return b, err
 	}
-	if crc32.Checksum(b[n:], castagnoli) != c.tailCRC {
+	if crc32.Checksum(tail, castagnoli) != c.tailCRC {
 		return b, fmt.Errorf("layer pack %s: %w", r.Name(), errData)
 	}
-	return b, nil
+	return append(b, tail...), nil
 }

@@ -4,14 +4,15 @@ package lz4fill
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/fledge-build/fledge/internal/lz77"
 )
 
 const (
-	minMatch  = 4
-	maxOffset = 1<<16 - 1
-	hashBits  = 16
+	minMatch    = 4
+	maxOffset   = 1<<16 - 1
+	maxHashBits = 16
 	// A block ends with at least so many literals, and its last match begins so many bytes before its end.
 	lastLiterals  = 5
 	lastMatch     = 12
@@ -24,8 +25,9 @@ const (
 
 // Encoder compresses blocks. It is not safe for concurrent use. What it puts out depends on the input alone.
 type Encoder struct {
-	head  [1 << hashBits]int32 // by hash: the last position and 1
-	chain [1 << 16]uint16      // by position modulo 64 Ki: the distance to the one before with the same hash, 0 for none
+	head  [1 << maxHashBits]int32 // by hash: the last position and 1
+	chain [1 << 16]uint16         // by position modulo 64 Ki: the distance to the one before with the same hash, 0 for none
+	bits  int                     // of the hashes
 	src   []byte
 	next  int // first position that is not in the chains
 	base  int // of the block in dst
@@ -46,7 +48,8 @@ const PageSize = 4096
 // tells how many bytes of src that is. It takes all of src when it fits.
 func (e *Encoder) Fill(dst, src []byte, limit int) (out []byte, used int) {
 	src = src[:min(len(src), maxInputBytes)]
-	clear(e.head[:])
+	e.bits = min(max(bits.Len(uint(len(src))), 8), maxHashBits) // a small input needs no large table, which has to be cleared
+	clear(e.head[:1<<e.bits])
 	e.src, e.next, e.base, e.cuts = src, 0, len(dst), e.cuts[:0]
 	end := len(dst) + limit
 	anchor := 0
@@ -91,7 +94,7 @@ func (e *Encoder) Cut(dst, out, src []byte, pages int) ([]byte, int) {
 // find looks for the longest match at pos that is longer than least, and gives its length and offset.
 func (e *Encoder) find(pos, least int) (length, offset int) {
 	for ; e.next <= pos; e.next++ {
-		h := hash(e.src[e.next:])
+		h := hash(e.src[e.next:], e.bits)
 		if old := int(e.head[h]) - 1; old >= 0 && e.next-old <= maxOffset {
 			e.chain[e.next&maxOffset] = uint16(e.next - old)
 		} else {
@@ -120,8 +123,8 @@ func (e *Encoder) find(pos, least int) (length, offset int) {
 	return length, offset
 }
 
-func hash(b []byte) uint32 {
-	return binary.LittleEndian.Uint32(b) * 2654435761 >> (32 - hashBits)
+func hash(b []byte, bits int) uint32 {
+	return binary.LittleEndian.Uint32(b) * 2654435761 >> (32 - bits)
 }
 
 // sequenceSize is what appendSequence appends, in bytes.
