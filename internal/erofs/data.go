@@ -1,26 +1,22 @@
 package erofs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 
+	"github.com/fledge-build/fledge/internal/dedup"
 	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/fstree"
 )
 
-// contentID names a content of all packs.
-type contentID struct{ pack, content uint32 }
-
 // data is the layout of the blocks of files.
 type data struct {
 	packs    []*erofspack.Reader
-	blocks   [][]uint32              // by pack and content: the first block in the image, live, or unused
-	repeated map[contentID]contentID // contents that are stored under another one's number
-	end      uint64                  // block
+	blocks   [][]uint32            // by pack and content: the first block in the image, live, or unused
+	repeated map[dedup.ID]dedup.ID // contents that are stored under another one's number
+	end      uint64                // block
 	stats    *Stats
 }
 
@@ -32,7 +28,7 @@ const (
 
 func newData(packs []*erofspack.Reader, stats *Stats) *data {
 	return &data{
-		packs: packs, blocks: make([][]uint32, len(packs)), repeated: map[contentID]contentID{}, end: 1, stats: stats,
+		packs: packs, blocks: make([][]uint32, len(packs)), repeated: map[dedup.ID]dedup.ID{}, end: 1, stats: stats,
 	}
 }
 
@@ -49,10 +45,10 @@ func (d *data) mark(n *fstree.Node) error {
 }
 
 // eachLive calls f for the contents that files have, in the order of the packs.
-func (d *data) eachLive(f func(contentID, *erofspack.Content) error) error {
+func (d *data) eachLive(f func(dedup.ID, *erofspack.Content) error) error {
 	for i, blocks := range d.blocks {
 		for j, at := range blocks {
-			id := contentID{uint32(i), uint32(j)}
+			id := dedup.ID{Pack: uint32(i), Content: uint32(j)}
 			if _, ok := d.repeated[id]; ok || at == unused {
 				continue
 			}
@@ -68,66 +64,42 @@ func (d *data) eachLive(f func(contentID, *erofspack.Content) error) error {
 	return nil
 }
 
-// prefixed is a content with the first bytes of its digest, of which there is room for every content.
-type prefixed struct {
-	prefix uint64
-	id     contentID
-}
-
 // deduplicate finds contents that an earlier pack has too. Within a pack there are none.
 func (d *data) deduplicate() error {
-	var all []prefixed
-	err := d.eachLive(func(id contentID, c *erofspack.Content) error {
-		all = append(all, prefixed{le.Uint64(c.Digest[:]), id})
+	var f dedup.Finder
+	err := d.eachLive(func(id dedup.ID, c *erofspack.Content) error {
+		f.Add(id, c.Digest)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(all, func(a, b prefixed) int {
-		return cmp.Or(cmp.Compare(a.prefix, b.prefix), cmp.Compare(a.id.pack, b.id.pack))
+	return f.Find(func(id dedup.ID) ([32]byte, error) {
+		c, err := d.content(id)
+		return c.Digest, err
+	}, func(id, original dedup.ID) error {
+		c, err := d.content(id)
+		d.repeated[id] = original
+		d.stats.Shared += c.Size
+		return err
 	})
-	for i := 0; i < len(all); {
-		same := i + 1
-		for same < len(all) && all[same].prefix == all[i].prefix {
-			same++
-		}
-		if err := d.compare(all[i:same]); err != nil {
-			return err
-		}
-		i = same
-	}
-	return nil
 }
 
-// compare finds the same contents among those whose digests begin alike.
-func (d *data) compare(list []prefixed) error {
-	if len(list) == 1 {
-		return nil
+func (d *data) content(id dedup.ID) (erofspack.Content, error) {
+	c, err := d.packs[id.Pack].Content(id.Content)
+	if err != nil {
+		err = fmt.Errorf("layer pack %s: %w", d.packs[id.Pack].Name(), err)
 	}
-	first := map[[32]byte]contentID{}
-	for _, p := range list {
-		c, err := d.packs[p.id.pack].Content(p.id.content)
-		if err != nil {
-			return fmt.Errorf("layer pack %s: %w", d.packs[p.id.pack].Name(), err)
-		}
-		if original, ok := first[c.Digest]; ok {
-			d.repeated[p.id] = original
-			d.stats.Shared += c.Size
-			continue
-		}
-		first[c.Digest] = p.id
-	}
-	return nil
+	return c, err
 }
 
 // place gives all contents their blocks.
 func (d *data) place() error {
-	return d.eachLive(func(id contentID, c *erofspack.Content) error {
+	return d.eachLive(func(id dedup.ID, c *erofspack.Content) error {
 		if d.end+uint64(c.Blocks) >= live {
 			return fmt.Errorf("more than %d blocks of data, which is all that erofs can hold", uint32(live))
 		}
-		d.blocks[id.pack][id.content] = uint32(d.end)
+		d.blocks[id.Pack][id.Content] = uint32(d.end)
 		d.end += uint64(c.Blocks)
 		return nil
 	})
@@ -135,16 +107,12 @@ func (d *data) place() error {
 
 // find gives the content of a file, the first block of it in the image and its pack.
 func (d *data) find(n *fstree.Node) (c erofspack.Content, block uint32, pack *erofspack.Reader, err error) {
-	id := contentID{uint32(n.Layer), n.Content}
+	id := dedup.ID{Pack: uint32(n.Layer), Content: n.Content}
 	if original, ok := d.repeated[id]; ok {
 		id = original
 	}
-	pack = d.packs[id.pack]
-	c, err = pack.Content(id.content)
-	if err != nil {
-		err = fmt.Errorf("layer pack %s: %w", pack.Name(), err)
-	}
-	return c, d.blocks[id.pack][id.content], pack, err
+	c, err = d.content(id)
+	return c, d.blocks[id.Pack][id.Content], d.packs[id.Pack], err
 }
 
 // copySize is how much is copied at a time.
@@ -153,11 +121,11 @@ const copySize = 1 << 20
 // writeTo copies the blocks.
 func (d *data) writeTo(ctx context.Context, w io.Writer) error {
 	buf := make([]byte, copySize)
-	return d.eachLive(func(id contentID, c *erofspack.Content) error {
+	return d.eachLive(func(id dedup.ID, c *erofspack.Content) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		d.stats.Copied += uint64(c.Blocks) * blockSize
-		return d.packs[id.pack].Copy(w, c, buf)
+		return d.packs[id.Pack].Copy(w, c, buf)
 	})
 }

@@ -76,8 +76,8 @@ func direntBytes(block []dirent) (n int) {
 	return n
 }
 
-// directorySize is the size of a directory, in bytes, and how much of it lies behind its inode, whose own size with
-// attributes is head: the last block, if there is room.
+// directorySize is the size of a directory, in bytes, and how much of it lies behind its inode: the last block, unless it
+// is nearly full.
 func (img *image) directorySize(i uint32) (size, tail uint64) {
 	blocks := cutDirents(img.dirents(i))
 	last := direntBytes(blocks[len(blocks)-1])
