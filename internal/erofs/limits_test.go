@@ -275,8 +275,14 @@ func TestLargeSparseFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
+	for _, compressor := range codecs {
+		t.Run(compressor, func(t *testing.T) { largeSparseFile(t, compressor) })
+	}
+}
+
+func largeSparseFile(t *testing.T, compressor string) {
 	const size = 7 << 30
-	pack := build(t, "none", func(b *erofspack.Builder) {
+	pack := build(t, compressor, func(b *erofspack.Builder) {
 		if err := b.Add(file("sparse"), &sparseReader{size: size}, size); err != nil {
 			t.Fatal(err)
 		}

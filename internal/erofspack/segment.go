@@ -2,6 +2,7 @@ package erofspack
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/lz4fill"
@@ -22,9 +23,10 @@ type segment struct {
 
 // encoder makes blocks of segments. What it makes depends on the segment alone.
 type encoder struct {
-	lz4  *lz4fill.Encoder // nil for uncompressed packs
-	buf  []byte
-	buf2 []byte
+	lz4   *lz4fill.Encoder // nil for uncompressed packs
+	buf   []byte
+	buf2  []byte
+	zeros *segment // what becomes of a whole segment of zeros: sparse files have many
 }
 
 func newEncoder(spec codec.Spec) *encoder {
@@ -45,7 +47,15 @@ func (e *encoder) encode(s *segment) {
 			s.zeros += uint64(len(chunk))
 		}
 	}
+	hole := s.zeros == segmentSize && !s.last
+	if hole && e.zeros != nil {
+		s.out, s.extents = append(s.out, e.zeros.out...), append(s.extents, e.zeros.extents...)
+		return
+	}
 	e.compress(s)
+	if hole {
+		e.zeros = &segment{out: slices.Clone(s.out), extents: slices.Clone(s.extents)}
+	}
 }
 
 // chunks cuts b into pieces of size bytes; the last may be short.
