@@ -23,6 +23,9 @@ func fileEntry(name string, mode int64, data string) File {
 	return File{Header: header(name, tar.TypeReg, mode), Data: data}
 }
 
+// Regular is a file of a layer with the mode 0644.
+func Regular(name, data string) File { return fileEntry(name, 0o644, data) }
+
 func linkEntry(name string, kind byte, target string) File {
 	h := header(name, kind, 0o777)
 	h.Linkname = target

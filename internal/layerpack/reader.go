@@ -25,8 +25,8 @@ type Reader struct {
 	checks    []uint32
 
 	mu       sync.Mutex // guards the windows
-	contents window
-	blocks   window
+	contents packfile.Window
+	blocks   packfile.Window
 }
 
 // Open opens the pack at path and verifies its index. The data is verified when it is read (ReadAt).
@@ -52,8 +52,8 @@ func newReader(f *os.File) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.contents = window{f: f, at: r.foot.contentsAt(), end: r.foot.blocksAt()}
-	r.blocks = window{f: f, at: r.foot.blocksAt(), end: r.foot.fragmentsAt()}
+	r.contents = packfile.Window{F: f, At: r.foot.contentsAt(), End: r.foot.blocksAt()}
+	r.blocks = packfile.Window{F: f, At: r.foot.blocksAt(), End: r.foot.fragmentsAt()}
 	if err := r.readFragments(); err != nil {
 		return nil, err
 	}
@@ -105,6 +105,9 @@ func (r *Reader) Contents() int { return int(r.foot.contents) }
 // FragmentBlocks is the list of fragment blocks. It must not be changed.
 func (r *Reader) FragmentBlocks() []FragmentBlock { return r.fragments }
 
+// Name is the path of the pack.
+func (r *Reader) Name() string { return r.f.Name() }
+
 // File is the open pack.
 func (r *Reader) File() *os.File { return r.f }
 
@@ -115,7 +118,7 @@ func (r *Reader) Content(i uint32) (Content, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, err := r.contents.read(int64(i)*recordSize, recordSize)
+	b, err := r.contents.Read(int64(i)*recordSize, recordSize)
 	if err != nil {
 		return Content{}, err
 	}
@@ -149,7 +152,7 @@ func (r *Reader) content(rec record) (Content, error) {
 	c.Blocks = make([]uint32, (c.Size-1)/bs+1)
 	at := c.Offset
 	for i := range c.Blocks {
-		b, err := r.blocks.read(int64(rec.b+uint64(i))*4, 4)
+		b, err := r.blocks.Read(int64(rec.b+uint64(i))*4, 4)
 		if err != nil {
 			return c, err
 		}
@@ -175,32 +178,4 @@ func (r *Reader) Entries() iter.Seq2[fstree.Entry, error] {
 			}
 		}
 	}
-}
-
-// window is a part of a section of the file, kept for reads near the last one.
-type window struct {
-	f       *os.File
-	at, end int64 // of the section in the file
-	start   int64 // of buf in the section
-	buf     []byte
-}
-
-// windowSize is a multiple of what is read at once, so that no read falls on a border.
-const windowSize = 8 * recordSize * 128
-
-// read is n bytes at offset off of the section, valid until the next read.
-func (w *window) read(off int64, n int) ([]byte, error) {
-	if off < w.start || off+int64(n) > w.start+int64(len(w.buf)) {
-		w.start = off - off%windowSize
-		if w.buf == nil {
-			w.buf = make([]byte, windowSize)
-		}
-		w.buf = w.buf[:min(windowSize, w.end-w.at-w.start)]
-		if _, err := w.f.ReadAt(w.buf, w.at+w.start); err != nil {
-			w.buf = w.buf[:0]
-			return nil, err
-		}
-	}
-	i := off - w.start
-	return w.buf[i : i+int64(n)], nil
 }

@@ -170,18 +170,3 @@ func FuzzReader(f *testing.F) {
 		readAll(t, pack)
 	})
 }
-
-func TestWindow(t *testing.T) {
-	f := create(t)
-	data := noise(1, 3*windowSize+recordSize)
-	if _, err := f.Write(append([]byte("head"), data...)); err != nil {
-		t.Fatal(err)
-	}
-	w := window{f: f, at: 4, end: 4 + int64(len(data))}
-	for _, i := range []int{0, 1, 2500, len(data)/recordSize - 1, 2, 1023, 1024, 1025, len(data)/recordSize - 1} {
-		got, err := w.read(int64(i*recordSize), recordSize)
-		if err != nil || !bytes.Equal(got, data[i*recordSize:][:recordSize]) {
-			t.Errorf("record %d: error %v", i, err)
-		}
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/fledge-build/fledge/internal/ext4"
+	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
 // Ext4Options say how an ext4 image is made. The packs may have any codec and block size.
@@ -16,7 +17,7 @@ type Ext4Options struct {
 
 // Ext4 merges the packs, files by their paths, base layer first, and writes an ext4 image to w.
 func Ext4(ctx context.Context, w io.Writer, packs []string, o Ext4Options) (ext4.Stats, error) {
-	tree, opened, err := mergePacks(packs, o.Required)
+	tree, opened, err := mergePacks(packs, o.Required, layerpack.Open)
 	defer closeAll(opened)
 	if err != nil {
 		return ext4.Stats{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
@@ -22,7 +23,7 @@ type RootfsOptions struct {
 
 // Rootfs merges the packs, files by their paths, base layer first, and writes a squashfs image to w.
 func Rootfs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions) (squashfs.Stats, error) {
-	tree, opened, err := mergePacks(packs, o.Required)
+	tree, opened, err := mergePacks(packs, o.Required, layerpack.Open)
 	defer closeAll(opened)
 	if err != nil {
 		return squashfs.Stats{}, err
@@ -32,23 +33,14 @@ func Rootfs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions) (
 	})
 }
 
-// mergePacks merges the packs, files by their paths, and looks for the programs that must be in the tree. The packs that
-// it returns have to be closed, whatever the error.
-func mergePacks(paths, required []string) (*fstree.Tree, []*layerpack.Reader, error) {
-	packs, err := openAll(paths, layerpack.Open)
+// mergePacks opens the packs, files by their paths, and merges them. The packs that it returns have to be closed, whatever
+// the error.
+func mergePacks[P pack](paths, required []string, open func(string) (P, error)) (*fstree.Tree, []P, error) {
+	packs, err := openAll(paths, open)
 	if err != nil {
 		return nil, packs, err
 	}
-	m := fstree.NewMerger()
-	for _, p := range packs {
-		if err := m.AddLayer(p.File().Name(), p.Entries()); err != nil {
-			return nil, packs, err
-		}
-	}
-	tree, err := m.Tree()
-	if err == nil {
-		err = checkRequired(tree, required)
-	}
+	tree, err := mergeAll(packs, required)
 	return tree, packs, err
 }
 
@@ -63,6 +55,27 @@ func RootfsWarnings(s squashfs.Stats) (lines []string) {
 			"they got the nearest it can", s.Clamped))
 	}
 	return lines
+}
+
+// pack is a layer pack of any kind.
+type pack interface {
+	Name() string
+	Entries() iter.Seq2[fstree.Entry, error]
+}
+
+// mergeAll merges the packs, base layer first, and looks for the programs that must be in the image.
+func mergeAll[P pack](packs []P, required []string) (*fstree.Tree, error) {
+	m := fstree.NewMerger()
+	for _, p := range packs {
+		if err := m.AddLayer(p.Name(), p.Entries()); err != nil {
+			return nil, err
+		}
+	}
+	tree, err := m.Tree()
+	if err != nil {
+		return nil, err
+	}
+	return tree, checkRequired(tree, required)
 }
 
 // openAll opens the packs at paths. With an error it also returns those that it opened before.

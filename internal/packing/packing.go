@@ -1,4 +1,4 @@
-// Package packing makes layer packs for both kinds of images, with the settings that an image has.
+// Package packing makes layer packs for all kinds of images, with the settings that an image has.
 package packing
 
 import (
@@ -9,6 +9,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/cpiopack"
+	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
@@ -16,11 +17,12 @@ import (
 const (
 	Squashfs  = "squashfs"
 	Initramfs = "initramfs"
+	Erofs     = "erofs"
 )
 
 // Settings say how packs are made. Packs of one image have the same.
 type Settings struct {
-	Kind      string // Squashfs or Initramfs
+	Kind      string // Squashfs, Initramfs or Erofs
 	Codec     codec.Spec
 	BlockSize int // bytes of a squashfs data block
 	Jobs      int // compressed at once; 0 is one a core. It does not change the pack.
@@ -31,21 +33,28 @@ func Codec(kind, name string, level int) (codec.Spec, error) {
 	if kind == Initramfs && level == 0 {
 		level = cpiopack.DefaultLevel(name)
 	}
-	return codec.ParseSpec(name, level)
+	spec, err := codec.ParseSpec(name, level)
+	if err == nil && kind == Erofs {
+		err = erofspack.CheckCodec(spec)
+	}
+	return spec, err
 }
 
 // Write makes a pack in f of what add adds, and returns the number of entries.
 func (s Settings) Write(f *os.File, add func(layerpack.Adder) error) (entries int64, err error) {
-	if s.Kind == Initramfs {
+	switch s.Kind {
+	case Initramfs:
 		b, err := cpiopack.NewBuilder(f, cpiopack.Options{Codec: s.Codec, Jobs: s.Jobs})
 		if err != nil {
 			return 0, err
 		}
-		err = add(b)
-		if closeErr := b.Close(); err == nil {
-			err = closeErr
+		return fill(b, add)
+	case Erofs:
+		b, err := erofspack.NewBuilder(f, erofspack.Options{Codec: s.Codec, Jobs: s.Jobs})
+		if err != nil {
+			return 0, err
 		}
-		return b.Entries(), err
+		return fill(b, add)
 	}
 	b, err := layerpack.NewBuilder(f, layerpack.Options{Codec: s.Codec, BlockSize: s.BlockSize, Jobs: s.Jobs})
 	if err != nil {
@@ -59,13 +68,32 @@ func (s Settings) Write(f *os.File, add func(layerpack.Adder) error) (entries in
 	return stats.Entries, err
 }
 
+// builder is what packs of several kinds are made with.
+type builder interface {
+	layerpack.Adder
+	Entries() int64
+	Close() error
+}
+
+// fill adds all entries to a pack and ends it.
+func fill(b builder, add func(layerpack.Adder) error) (entries int64, err error) {
+	err = add(b)
+	if closeErr := b.Close(); err == nil {
+		err = closeErr
+	}
+	return b.Entries(), err
+}
+
 // Check fails unless the file is a pack of the kind, whose index is whole.
 func (s Settings) Check(file string) error {
 	var p io.Closer
 	var err error
-	if s.Kind == Initramfs {
+	switch s.Kind {
+	case Initramfs:
 		p, err = cpiopack.Open(file)
-	} else {
+	case Erofs:
+		p, err = erofspack.Open(file)
+	default:
 		p, err = layerpack.Open(file)
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fledge-build/fledge/internal/dedup"
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -112,9 +113,6 @@ func (p *plan) mark(dir *fstree.Node) error {
 type contentID struct{ pack, content uint32 }
 
 // deduplicate finds contents that an earlier pack has too. Within a pack there are none.
-//
-// Most contents are unique and show it by the first bytes of their hash, which are compared first: a hash of each in a
-// map would take the memory of the rest of the link.
 func (p *plan) deduplicate() error {
 	used := 0
 	for _, s := range p.spots {
@@ -125,33 +123,7 @@ func (p *plan) deduplicate() error {
 	if used < 2 {
 		return nil
 	}
-	candidates, err := p.similar()
-	if err != nil {
-		return err
-	}
-	first := make(map[[sha256.Size]byte]contentID, len(candidates))
-	for _, c := range candidates {
-		content, err := p.packs[c.pack].Content(c.content)
-		if err != nil {
-			return err
-		}
-		if original, ok := first[content.Digest]; ok {
-			p.stats.Shared += content.Size
-			p.spots[c.pack][c.content] = spot{kind: repeated, at: uint64(original.pack)<<32 | uint64(original.content)}
-			continue
-		}
-		first[content.Digest] = c
-	}
-	return nil
-}
-
-// similar lists the contents that share the first bytes of their hash with another, in the order of the packs.
-func (p *plan) similar() ([]contentID, error) {
-	type prefixed struct {
-		prefix uint64
-		id     contentID
-	}
-	var all []prefixed
+	var f dedup.Finder
 	for i, spots := range p.spots {
 		for j, s := range spots {
 			if s.kind != live {
@@ -159,22 +131,20 @@ func (p *plan) similar() ([]contentID, error) {
 			}
 			c, err := p.packs[i].Content(uint32(j))
 			if err != nil {
-				return nil, err
+				return err
 			}
-			all = append(all, prefixed{le.Uint64(c.Digest[:]), contentID{uint32(i), uint32(j)}})
+			f.Add(dedup.ID{Pack: uint32(i), Content: uint32(j)}, c.Digest)
 		}
 	}
-	slices.SortFunc(all, func(a, b prefixed) int { return cmp.Compare(a.prefix, b.prefix) })
-	var out []contentID
-	for i, a := range all {
-		if i > 0 && all[i-1].prefix == a.prefix || i+1 < len(all) && all[i+1].prefix == a.prefix {
-			out = append(out, a.id)
-		}
-	}
-	slices.SortFunc(out, func(a, b contentID) int {
-		return cmp.Or(cmp.Compare(a.pack, b.pack), cmp.Compare(a.content, b.content))
+	return f.Find(func(id dedup.ID) ([sha256.Size]byte, error) {
+		c, err := p.packs[id.Pack].Content(id.Content)
+		return c.Digest, err
+	}, func(id, original dedup.ID) error {
+		c, err := p.packs[id.Pack].Content(id.Content)
+		p.stats.Shared += c.Size
+		p.spots[id.Pack][id.Content] = spot{kind: repeated, at: uint64(original.Pack)<<32 | uint64(original.Content)}
+		return err
 	})
-	return out, nil
 }
 
 // piece is a part of a pack's data that the image needs: the blocks of a content, or a fragment block.

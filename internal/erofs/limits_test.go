@@ -1,0 +1,336 @@
+package erofs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/fledge-build/fledge/internal/erofspack"
+	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/imagetest"
+)
+
+func file(path string) fstree.Entry {
+	return fstree.Entry{Path: path, Type: fstree.Regular, Mode: 0o644}
+}
+
+func special(path string, kind fstree.Type) fstree.Entry {
+	return fstree.Entry{Path: path, Type: kind, Mode: 0o644, Content: fstree.NoContent}
+}
+
+// contents are files whose sizes and compressibility meet every border of blocks, clusters, segments and chunks.
+func contents() map[string]string {
+	files := map[string]string{}
+	for _, size := range []int{
+		0, 1, 13, 100, 3900, 3967, 3968, 3969, 4000, 4095, 4096, 4097, 8064, 8065, 8191, 8192, 12287, 20000, 65535, 65536,
+		65537, 70000, 131072, 200_001, 1<<20 + 1, 4<<20 - 1, 4<<20 + 5000,
+	} {
+		files[fmt.Sprintf("text%d", size)] = imagetest.Text(size, size)
+		files[fmt.Sprintf("noise%d", size)] = imagetest.Noise(size, size)
+		files[fmt.Sprintf("zeros%d", size)] = strings.Repeat("\x00", size)
+		files[fmt.Sprintf("x%d", size)] = strings.Repeat("x", size)
+		var mixed strings.Builder
+		for i := 0; mixed.Len() < size; i++ {
+			mixed.WriteString(imagetest.Noise(i, 3000+7*i%9000))
+			mixed.WriteString(imagetest.Text(i, 5000+13*i%20000))
+		}
+		files[fmt.Sprintf("mixed%d", size)] = mixed.String()[:size]
+		sparse := []byte(strings.Repeat("\x00", size))
+		for at := 0; at < size; at += 700_000 {
+			copy(sparse[at:], imagetest.Noise(at, 5000))
+		}
+		files[fmt.Sprintf("sparse%d", size)] = string(sparse)
+	}
+	return files
+}
+
+// Every content comes out as it went in, in one read and from any offset on.
+func TestContents(t *testing.T) {
+	files := contents()
+	for _, compressor := range codecs {
+		t.Run(compressor, func(t *testing.T) {
+			layouts := map[erofspack.Layout]bool{}
+			pack := build(t, compressor, func(b *erofspack.Builder) {
+				for name, data := range files {
+					add(t, b, file(name), data)
+				}
+			})
+			for i := range pack.Contents() {
+				c, err := pack.Content(uint32(i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				layouts[c.Layout] = true
+			}
+			if len(layouts) < 2 || layouts[erofspack.LZ4] != (compressor == "lz4") || !layouts[erofspack.Chunked] {
+				t.Errorf("the layouts are %v", layouts)
+			}
+			image, _ := link(t, pack)
+			fsck(t, image)
+			checkContents(t, mount(t, image), files)
+		})
+	}
+}
+
+func checkContents(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, data := range files {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || string(got) != data {
+			t.Errorf("%s: %d bytes, equal %t, error %v", name, len(got), string(got) == data, err)
+		}
+	}
+	dropCaches(t)
+	for name, data := range files {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 10)
+		for at := len(data) - 1; at > 0; at = at*2/3 - 1 {
+			n, err := f.ReadAt(buf, int64(at))
+			if want := data[at:min(len(data), at+10)]; string(buf[:n]) != want || err != nil && err != io.EOF {
+				t.Errorf("%s at %d: %q, want %q, error %v", name, at, buf[:n], want, err)
+			}
+		}
+		f.Close()
+	}
+}
+
+// dropCaches makes the kernel read again.
+func dropCaches(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0); err != nil {
+		t.Logf("caches are not dropped: %v", err)
+	}
+}
+
+// A directory of 100,000 entries, and some of about a block, whose end fits behind the inode or does not.
+func TestLargeDirectory(t *testing.T) {
+	const n = 100_000
+	name := func(i int) string { return fmt.Sprintf("%x-%s", i*7919%n, strings.Repeat("n", i%50)) }
+	pack := build(t, "none", func(b *erofspack.Builder) {
+		for i := range n {
+			add(t, b, file("large/"+name(i)), "")
+		}
+		for i := range 400 {
+			for j := range 200 + i%30 {
+				add(t, b, file(fmt.Sprintf("medium%d/%05d", i, j)), "")
+			}
+		}
+		for _, special := range []string{"!", "-", ".a", "...", "/", "0", "\xff"} {
+			add(t, b, file("dots/"+strings.ReplaceAll(special, "/", "+")), "")
+		}
+	})
+	image, stats := link(t, pack)
+	if stats.Directories != 403 {
+		t.Errorf("%d directories", stats.Directories)
+	}
+	fsck(t, image)
+	dir := mount(t, image)
+	for i := range n {
+		if _, err := os.Lstat(filepath.Join(dir, "large", name(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := os.ReadDir(filepath.Join(dir, "large"))
+	if err != nil || len(list) != n {
+		t.Errorf("%d entries, error %v", len(list), err)
+	}
+	for i := range 400 {
+		list, err := os.ReadDir(filepath.Join(dir, fmt.Sprintf("medium%d", i)))
+		if err != nil || len(list) != 200+i%30 {
+			t.Errorf("directory %d: %d entries, error %v", i, len(list), err)
+		}
+	}
+	for _, name := range []string{"!", "-", ".a", "...", "+", "0", "\xff", ".", ".."} {
+		if _, err := os.Lstat(filepath.Join(dir, "dots") + "/" + name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What only the larger inode holds, and what is as large as it can be.
+func TestExtremes(t *testing.T) {
+	value := func(n int) []byte { return []byte(imagetest.Noise(n, n)) }
+	long := special("far", fstree.Symlink)
+	long.Link = strings.Repeat("d/", 2047) + "d"
+	attributed := long
+	attributed.Path, attributed.Xattrs = "far-attr", []fstree.Xattr{{Name: "trusted.x", Value: value(300)}}
+	socket := special("socket", fstree.Socket)
+	old := file("old")
+	old.ModTime = -5_000_000_000
+	future := file("future")
+	future.ModTime = 1 << 40
+	huge := file("xattrs")
+	for i := range 40 {
+		huge.Xattrs = append(huge.Xattrs, fstree.Xattr{Name: fmt.Sprintf("user.%04d", i), Value: value(200 + i)})
+	}
+	huge.Xattrs = append(huge.Xattrs, fstree.Xattr{Name: "user.max", Value: value(maxXattrValue)})
+	many := special("many", fstree.Directory)
+	for i := range 300 { // more than an inode can share
+		many.Xattrs = append(many.Xattrs, fstree.Xattr{Name: fmt.Sprintf("user.s%04d", i), Value: value(8)})
+	}
+	manyToo := many
+	manyToo.Path = "many-too"
+	acl := file("acl")
+	acl.Xattrs = []fstree.Xattr{{Name: "system.posix_acl_access", Value: []byte("\x02\x00\x00\x00" +
+		"\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\xe8\x03\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff" +
+		"\x10\x00\x04\x00\xff\xff\xff\xff\x20\x00\x04\x00\xff\xff\xff\xff")}}
+	other := file("other")
+	other.Xattrs = []fstree.Xattr{{Name: "btrfs.compression", Value: []byte("zstd")}}
+	list := []fstree.Entry{long, attributed, socket, old, future, huge, many, manyToo, acl, other}
+	for _, compressor := range codecs {
+		t.Run(compressor, func(t *testing.T) {
+			pack := build(t, compressor, func(b *erofspack.Builder) {
+				for _, e := range list {
+					data := ""
+					if e.Type == fstree.Regular {
+						data = imagetest.Text(1, 9000)
+					}
+					add(t, b, e, data)
+				}
+				for i := range 70_000 {
+					add(t, b, fstree.Entry{
+						Path: fmt.Sprintf("links/%d", i), Type: fstree.HardLink, Link: "acl", Content: fstree.NoContent,
+					}, "")
+				}
+			})
+			image, stats := link(t, pack)
+			if d := stats.Dropped; d.Count != 1 || d.Name != "btrfs.compression" || d.Path != "/other" {
+				t.Errorf("dropped %+v", d)
+			}
+			fsck(t, image)
+			checkExtremes(t, mount(t, image), list)
+		})
+	}
+}
+
+func checkExtremes(t *testing.T, dir string, list []fstree.Entry) {
+	t.Helper()
+	for _, e := range list {
+		path := filepath.Join(dir, e.Path)
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			t.Error(err)
+			continue
+		}
+		if st.Mtim.Sec != e.ModTime || st.Mode != uint32(fileMode(&fstree.Node{Type: e.Type, Mode: uint16(st.Mode & 0o7777)})) {
+			t.Errorf("%s: time %d, mode %o", e.Path, st.Mtim.Sec, st.Mode)
+		}
+		if target, _ := os.Readlink(path); target != e.Link {
+			t.Errorf("%s: target of %d bytes", e.Path, len(target))
+		}
+		if e.Path == "acl" && st.Nlink != 70_001 {
+			t.Errorf("%d links", st.Nlink)
+		}
+		if e.Path == "other" {
+			continue
+		}
+		for _, x := range e.Xattrs {
+			buf := make([]byte, 1<<16)
+			n, err := unix.Lgetxattr(path, x.Name, buf)
+			if err != nil || !bytes.Equal(buf[:n], x.Value) {
+				t.Errorf("%s: %s has %d bytes, error %v", e.Path, x.Name, n, err)
+			}
+		}
+		buf := make([]byte, 1<<16)
+		n, err := unix.Llistxattr(path, buf)
+		names := strings.Split(strings.TrimSuffix(string(buf[:max(n, 0)]), "\x00"), "\x00")
+		if err != nil || len(e.Xattrs) > 0 && len(slices.Compact(slices.Sorted(slices.Values(names)))) != len(e.Xattrs) {
+			t.Errorf("%s: %d attributes listed, error %v", e.Path, len(names), err)
+		}
+	}
+}
+
+// sparseReader is a file of zeros with data at two places.
+type sparseReader struct{ at, size int64 }
+
+var sparseData = map[int64]string{5 << 30: imagetest.Noise(5, 5000), 7<<30 - 100: imagetest.Text(7, 100)}
+
+func (s *sparseReader) Read(p []byte) (int, error) {
+	if s.at == s.size {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), s.size-s.at)]
+	clear(p)
+	for off, data := range sparseData {
+		if from := off - s.at; from < int64(len(p)) && from > -int64(len(data)) {
+			copy(p[max(from, 0):], data[max(-from, 0):])
+		}
+	}
+	s.at += int64(len(p))
+	return len(p), nil
+}
+
+// A sparse file of 7 GiB takes next to nothing in the image, compressed or not.
+func TestLargeSparseFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	for _, compressor := range codecs {
+		t.Run(compressor, func(t *testing.T) { largeSparseFile(t, compressor) })
+	}
+}
+
+func largeSparseFile(t *testing.T, compressor string) {
+	const size = 7 << 30
+	pack := build(t, compressor, func(b *erofspack.Builder) {
+		if err := b.Add(file("sparse"), &sparseReader{size: size}, size); err != nil {
+			t.Fatal(err)
+		}
+	})
+	image, stats := link(t, pack)
+	if stats.Size > 9<<20 {
+		t.Errorf("the image has %d bytes", stats.Size)
+	}
+	f, err := os.Open(filepath.Join(mount(t, image), "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() != size {
+		t.Errorf("%d bytes, error %v", info.Size(), err)
+	}
+	for off, data := range sparseData {
+		buf := make([]byte, len(data)+10)
+		n, err := f.ReadAt(buf[:10+min(len(data), int(size-off))], off-10)
+		if err != nil || string(buf[:n]) != strings.Repeat("\x00", 10)+data {
+			t.Errorf("at %d: error %v", off, err)
+		}
+	}
+}
+
+// What erofs cannot hold is an error that names the file, and nothing is written.
+func TestTooLarge(t *testing.T) {
+	device := special("a/b", fstree.CharDevice)
+	device.Major = 4096
+	value := file("y")
+	value.Xattrs = []fstree.Xattr{{Name: "user.v", Value: make([]byte, maxXattrValue+1)}}
+	total := file("z")
+	for i := range 5 {
+		total.Xattrs = append(total.Xattrs, fstree.Xattr{Name: fmt.Sprintf("user.%d", i), Value: make([]byte, 60_000)})
+	}
+	for want, e := range map[string]fstree.Entry{
+		`"/a/b": device 4096:0 is beyond 4095:1048575, the highest number that erofs can hold`: device,
+		`"/y": the extended attribute "user.v" has 65536 bytes, more than the 65535`:           value,
+		`"/z": its extended attributes have 300`:                                               total,
+	} {
+		pack := build(t, "none", func(b *erofspack.Builder) { add(t, b, e, "") })
+		var out bytes.Buffer
+		_, err := linkTo(t, &out, pack)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		if out.Len() > 0 {
+			t.Error("something was written before the error")
+		}
+	}
+}
