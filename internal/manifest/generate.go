@@ -71,7 +71,7 @@ func Generate(file string, src []byte, o Options) (*Manifest, error) {
 }
 
 var (
-	rootfsFormats    = []string{"squashfs", "ext4", "xfs", "btrfs", "raw", "qcow2"}
+	rootfsFormats    = []string{"squashfs", "erofs", "ext4", "xfs", "btrfs", "raw", "qcow2"}
 	initramfsFormats = []string{"cpio", "cpio.gz", "cpio.zst", "cpio.xz", "cpio.lz4"}
 )
 

@@ -21,7 +21,7 @@ func TestExt4(t *testing.T) {
 	packedLayer(t, packs, "1.pack", layerFile("etc/a", "second"))
 	ext4 := func(out string, more ...string) (stderr string, err error) {
 		var b bytes.Buffer
-		args := append([]string{"ext4", "--pack", packs, "--out", out, "--size-buffer-mb", "5"}, more...)
+		args := append([]string{"rootfs", "--filesystem", "ext4", "--pack", packs, "--out", out, "--size-buffer-mb", "5"}, more...)
 		err = dispatch(context.Background(), args, &b)
 		return b.String(), err
 	}
@@ -58,15 +58,18 @@ func TestExt4(t *testing.T) {
 		t.Errorf("no journal: %s", out)
 	}
 	for args, want := range map[string]string{
-		"--size-buffer-mb -1": "ext4: --size-buffer-mb -1: give 0 to 1048576",
-		"--require /bin/x":    "ext4: /bin/x is not an executable",
+		"--size-buffer-mb -1": "rootfs: --size-buffer-mb -1: give 0 to 1048576",
+		"--compression zstd":  "rootfs: ext4 holds files as they are: leave compression and its level out",
+		"--filesystem xfs":    `rootfs: --filesystem "xfs": give one of squashfs, erofs, ext4`,
+		"--filesystem erofs":  "rootfs: --size-buffer-mb, --journal and --preallocate are for ext4: erofs has no free space",
+		"--require /bin/x":    "rootfs: /bin/x is not an executable",
 	} {
 		_, err := ext4(filepath.Join(dir, "none.img"), strings.Fields(args)...)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", args, err, want)
 		}
 	}
-	if err := dispatch(context.Background(), []string{"ext4", "--out", out}, os.Stderr); cli.ExitCode(err) != cli.ExitUsage {
+	if err := dispatch(context.Background(), []string{"rootfs", "--filesystem", "ext4", "--out", out}, os.Stderr); cli.ExitCode(err) != cli.ExitUsage {
 		t.Errorf("without packs: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none.img")); !os.IsNotExist(err) {

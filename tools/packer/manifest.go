@@ -23,7 +23,7 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	name := fs.String("name", "", "`name` for a manifest.toml without one")
 	rootfs := fs.String("rootfs", "", "root file system `file`; only its name is used")
 	rootfsDigest := fs.String("rootfs-digest", "", "`file` with its digest")
-	format := fs.String("rootfs-format", "squashfs", "its `format`: squashfs, ext4, xfs, btrfs, raw or qcow2")
+	format := fs.String("rootfs-format", "squashfs", "its `format`: squashfs, erofs, ext4, xfs, btrfs, raw or qcow2")
 	initramfs := fs.String("initramfs", "", "initramfs `file`, named *.cpio or *.cpio.gz, …; only its name is used")
 	initramfsDigest := fs.String("initramfs-digest", "", "`file` with its digest")
 	unpacked := fs.String("initramfs-unpacked", "", "`file` with the bytes of memory that it takes unpacked, to check memory_mb")

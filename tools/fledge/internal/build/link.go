@@ -14,7 +14,6 @@ import (
 	"github.com/fledge-build/fledge/internal/linking"
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/recipe"
-	"github.com/fledge-build/fledge/internal/squashfs"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -52,17 +51,17 @@ func (t *task) linkRootfs(ctx context.Context, r *Result, o *manifest.Options) e
 		return err
 	}
 	packs = append(append(packs, agent), mappings...)
-	var stats squashfs.Stats
+	var stats linking.RootfsStats
 	a, err := t.write("rootfs", t.Name+".img", func(w io.Writer) (err error) {
 		stats, err = linking.Rootfs(ctx, w, packs, linking.RootfsOptions{
-			Codec: t.settings.Codec, BlockSize: t.settings.BlockSize, TempDir: t.temp, Required: []string{agentPath},
+			Filesystem: t.settings.Kind, Codec: t.settings.Codec, BlockSize: t.settings.BlockSize, TempDir: t.temp, Required: []string{agentPath},
 		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	t.warn(linking.RootfsWarnings(stats))
+	t.warn(stats.Warnings)
 	r.Artifacts, r.Files = append(r.Artifacts, a), stats.Files
 	o.RootFS = &manifest.File{Name: a.Path, Format: "squashfs", Checksum: a.Digest}
 	return t.writeBootInitramfs(r, o)
