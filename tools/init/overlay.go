@@ -34,18 +34,26 @@ func bootDisk(conf bootconf.Config) error {
 	if err != nil {
 		return err
 	}
-	fs, err := detect("/dev/" + disk)
+	dev := "/dev/" + disk
+	fs, err := detect(dev)
 	if err != nil {
 		return err
 	}
-	if err := mountOverlay("/dev/"+disk, fs, size); err != nil {
+	takes := "read-write"
+	if fs.writable && !isReadOnly(sysRoot, disk) {
+		err = mount{dev, newRoot, fs.name, 0, ""}.do()
+	} else {
+		takes = "overlay " + size
+		err = mountOverlay(dev, fs.name, size)
+	}
+	if err != nil {
 		return err
 	}
 	if err := switchRoot(); err != nil {
 		return err
 	}
 	if !quiet {
-		say("/dev/" + disk + " (" + fs + "), overlay " + size + ", " + agent + " " + agentArg)
+		say(dev + " (" + fs.name + "), " + takes + ", " + agent + " " + agentArg)
 	}
 	return become(agent, agentArg)
 }
