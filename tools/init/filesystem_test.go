@@ -41,11 +41,11 @@ func TestDetect(t *testing.T) {
 		{large, map[int]string{0: "hsqs", 1080: "\x53\xef"}, "squashfs", false},             // compressed data
 		{large, map[int]string{1024: "\xe2\xe1\xf5\xe0", 1080: "\x53\xef"}, "erofs", false}, // a UUID
 	} {
-		fs, err := detect(disk(t, tt.size, tt.parts))
+		fs, _, err := detect(disk(t, tt.size, tt.parts))
 		if err != nil {
 			t.Errorf("%q: %v", tt.parts, err)
-		} else if fs.name != tt.fs || fs.writable != tt.writable {
-			t.Errorf("%q: got %+v, want %s, writable %v", tt.parts, fs, tt.fs, tt.writable)
+		} else if fs.name != tt.fs || fs.writable() != tt.writable {
+			t.Errorf("%q: got %s, writable %v, want %s, %v", tt.parts, fs.name, fs.writable(), tt.fs, tt.writable)
 		}
 	}
 }
@@ -57,15 +57,15 @@ func TestDetectRefuses(t *testing.T) {
 		head string
 		want string
 	}{
-		{128 << 10, "sqsh", none + "73 71 73 68 00 00 00 00; attach the image as the machine's first virtio disk"},
+		{128 << 10, "sqsh", none + "73 71 73 68 00 00 00 00; attach the image as the machine's first virtio disk; if it is, " + changed},
 		{3, "hsq", none + "68 73 71; "},
 		{0, "", none + "; "},
 	} {
-		if fs, err := detect(disk(t, tt.size, map[int]string{0: tt.head})); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if fs, _, err := detect(disk(t, tt.size, map[int]string{0: tt.head})); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%d bytes that begin with %q: %+v, error %v, want %q", tt.size, tt.head, fs, err, tt.want)
 		}
 	}
-	if _, err := detect("/nonexistent"); err == nil || err.Error() != "open /nonexistent: no such file or directory" {
+	if _, _, err := detect("/nonexistent"); err == nil || err.Error() != "open /nonexistent: no such file or directory" {
 		t.Errorf("a missing disk: %v", err)
 	}
 }

@@ -60,6 +60,9 @@ func (h *Hash) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// Signature is what a superblock begins with.
+const Signature = "verity\x00\x00"
+
 // Places in the superblock.
 const (
 	uuidAt, uuidEnd = 16, 32
@@ -70,7 +73,7 @@ const (
 // and a number of data blocks.
 func Superblock(root, salt Hash, dataBlocks uint64) []byte {
 	b := make([]byte, BlockSize)
-	copy(b, "verity\x00\x00")
+	copy(b, Signature)
 	put(b[8:12], 1)  // version
 	put(b[12:16], 1) // hash type
 	uuid := b[uuidAt:uuidEnd]
