@@ -12,22 +12,32 @@ load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "packs_aspect", "packs_
 
 _AGENT_PATH = "/bin/kestrel"
 
-def _writable_args(ctx, args):
-    """Adds what is asked of a file system that the guest writes to; it is an error for any other."""
-    given = {
-        "journal": ctx.attr.journal,
-        "preallocate": ctx.attr.preallocate,
-        "size_buffer_mb": ctx.attr.size_buffer_mb,
-    }
+# Attribute -> file systems that it is of.
+_ATTRIBUTES_OF = {
+    "journal": ["ext4"],
+    "preallocate": WRITABLE_FILESYSTEMS,
+    "size_buffer_mb": WRITABLE_FILESYSTEMS,
+    "verity": ["erofs", "squashfs"],
+}
+
+def _check_attributes(ctx):
+    """Fails for what the file system does not have."""
     filesystem = ctx.attr.filesystem
-    for name, value in given.items():
-        if value and filesystem not in WRITABLE_FILESYSTEMS:
-            fail("{}: {} is of {}, and filesystem = {}; leave it out, and set overlay_size to what the guest may write".format(
+    for name, choices in _ATTRIBUTES_OF.items():
+        if getattr(ctx.attr, name) and filesystem not in choices:
+            fail("{}: {} is of {}, and filesystem = {}; leave it out".format(
                 ctx.label,
                 name,
-                ", ".join(WRITABLE_FILESYSTEMS),
+                ", ".join(choices),
                 repr(filesystem),
             ))
+    if ctx.attr.verity_root_hash == "cmdline" and not ctx.attr.verity:
+        fail("{}: verity_root_hash says where the root hash of verity = True is; leave it out".format(ctx.label))
+    if ctx.attr.size_buffer_mb < 0:
+        fail("{}: size_buffer_mb = {}: give 0 or more".format(ctx.label, ctx.attr.size_buffer_mb))
+
+def _writable_args(ctx, args):
+    """Adds what is asked of a file system that the guest writes to."""
     if ctx.attr.size_buffer_mb:
         args.add("--size-buffer-mb", ctx.attr.size_buffer_mb)
     if ctx.attr.journal:
@@ -102,6 +112,7 @@ def _boot_initramfs(ctx, verity):
     return out, digest
 
 def _fledge_rootfs_impl(ctx):
+    _check_attributes(ctx)
     packs, config = [], None
     if ctx.attr.image:
         info = packs_of(ctx, ctx.attr.image)
@@ -112,11 +123,6 @@ def _fledge_rootfs_impl(ctx):
     if not packs:
         fail("{}: nothing to put into the image: give image, agent or mappings".format(ctx.label))
 
-    if ctx.attr.verity and ctx.attr.filesystem in WRITABLE_FILESYSTEMS:
-        fail("{}: verity: {} changes as the guest writes to it; give filesystem = \"squashfs\" or \"erofs\"".format(
-            ctx.label,
-            ctx.attr.filesystem,
-        ))
     linked = _link(ctx, packs)
     rootfs, rootfs_digest = linked.image, linked.digest
     initramfs, initramfs_digest = _boot_initramfs(ctx, linked.verity)
