@@ -74,7 +74,7 @@ func (t *task) writeBootInitramfs(r *Result, o *manifest.Options) error {
 	if err != nil {
 		return err
 	}
-	modules, err := t.modules(bootfs.SelectModules)
+	modules, err := t.modules(bootfs.Needs{Filesystem: "squashfs", Compression: t.settings.Codec.Name})
 	if err != nil {
 		return err
 	}
