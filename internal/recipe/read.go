@@ -226,9 +226,9 @@ func (d *decoder) optional(t *tomlread.Table, key string) string {
 
 func (d *decoder) kernel(top *tomlread.Table, init Init) Kernel {
 	t := d.Sub(top, "kernel")
-	k := Kernel{Modules: d.Text(t, "modules")}
+	k := Kernel{Modules: d.Text(t, "modules"), Config: d.Text(t, "config")}
 	if t.Present() && init.None {
-		d.Errorf(t.At(), "[kernel] has modules for Fledge's init to load, which [init] none = true leaves out; remove it")
+		d.Errorf(t.At(), "[kernel] is for Fledge's init, which [init] none = true leaves out; remove it")
 	}
 	return k
 }

@@ -80,9 +80,10 @@ type Init struct {
 	None bool   // whether /init of the image or of a mapping is PID 1
 }
 
-// Kernel says whose modules go in for the init to load.
+// Kernel says whose modules go in for the init to load, and what to check.
 type Kernel struct {
 	Modules string // lib/modules/RELEASE, a folder or a tar; "" for a kernel that has all built in
+	Config  string // the configuration of the kernel, which has to have what the image needs; "" for no check
 }
 
 // Mapping puts a file or the contents of a folder into the image.

@@ -32,6 +32,7 @@ strategy = "oci_rootfs"
 agent = { source_strategy = "release", version = "v0.7.3", repository = "https://example.com/a/kestrel" }
 filesystem = { type = "squashfs", compression_level = 22, overlay_size = "50%", size_buffer_mb = 0, preallocate = false }
 kernel.modules = "lib/modules/6.1"
+kernel.config = "boot/config-6.1"
 [source]
 dockerfile = "docker/Dockerfile"
 context = "."
@@ -47,7 +48,7 @@ build_args = { VERSION = "1 = 2", _empty = "" }
 		Source: Source{Dockerfile: "docker/Dockerfile", Context: ".", Target: "release",
 			BuildArgs: map[string]string{"VERSION": "1 = 2", "_empty": ""}},
 		Filesystem: Filesystem{Type: "squashfs", CompressionLevel: 22, OverlaySize: "50%"},
-		Kernel:     Kernel{Modules: "lib/modules/6.1"},
+		Kernel:     Kernel{Modules: "lib/modules/6.1", Config: "boot/config-6.1"},
 		Mappings:   []Mapping{{"b/", "/"}, {"a", "/etc/x/"}, {"c d", "/etc/x/"}},
 	}},
 	{"erofs", erofsOci + "size_buffer_mb = 0\npreallocate = false\njournal = false\nverity = true\n", rootfs(

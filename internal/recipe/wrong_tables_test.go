@@ -131,12 +131,13 @@ var wrongInit = []wrong{
 	{"init with a mode", cpio + "[init]\nmode = \"none\"\n", seen,
 		`fledge.toml:4:1: unknown key "mode" in [init]; known are "none", "path"`},
 	{"kernel without an init", cpio + "[init]\nnone = true\n[kernel]\nmodules = \"lib/modules/6.1\"\n", seen,
-		`fledge.toml:5:2: [kernel] has modules for Fledge's init to load, which [init] none = true leaves out; ` +
-			`remove it`},
+		`fledge.toml:5:2: [kernel] is for Fledge's init, which [init] none = true leaves out; remove it`},
 	{"empty modules", cpio + "[kernel]\nmodules = \"\"\n", seen,
 		`fledge.toml:4:11: kernel.modules must not be empty`},
+	{"empty config", cpio + "[kernel]\nconfig = \"\"\n", seen,
+		`fledge.toml:4:10: kernel.config must not be empty`},
 	{"kernel image", cpio + "[kernel]\nbzimage = \"vmlinuz\"\n", seen,
-		`fledge.toml:4:1: unknown key "bzimage" in [kernel]; known is "modules"`},
+		`fledge.toml:4:1: unknown key "bzimage" in [kernel]; known are "config", "modules"`},
 }
 
 // wrongMappings are mistakes in [mappings].

@@ -15,6 +15,7 @@ import (
 type bootInitramfsFlags struct {
 	init, overlaySize, out, digestOut string
 	kernel                            kernelFlags
+	filesystem, compression           string
 }
 
 func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error {
@@ -26,7 +27,8 @@ func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	modules, err := o.kernel.modules(bootfs.SelectModules)
+	needs := o.needs()
+	modules, err := o.kernel.Bundle(needs.SelectModules, needs.CheckConfig)
 	if err != nil {
 		return err
 	}
@@ -49,18 +51,28 @@ func parseBootInitramfs(args []string, stderr io.Writer) (o bootInitramfsFlags, 
 	fs.StringVar(&o.init, "init", "", "static `program` that becomes /init")
 	fs.StringVar(&o.overlaySize, "overlay-size", "1G", "`size` of the tmpfs for writes to the root: 512M, 1G, 50%")
 	o.kernel.register(fs)
+	fs.StringVar(&o.filesystem, "filesystem", "squashfs", "`type` of the root file system: squashfs, erofs, ext4, xfs or btrfs")
+	fs.StringVar(&o.compression, "compression", "zstd", "`compressor` of a squashfs or erofs: zstd, gzip, xz, lz4 or none")
 	fs.StringVar(&o.out, "out", "", "the initramfs to write, a `file`")
 	fs.StringVar(&o.digestOut, "digest-out", "", "`file` for the initramfs's digest")
-	if err := parseFlags(fs, args, stderr, "init", "out"); err != nil {
+	if err := parseFlags(fs, args, stderr, "init", "filesystem", "out"); err != nil {
 		return o, err
 	}
 	if err := o.kernel.check(); err != nil {
 		return o, err
 	}
+	if err := o.needs().Check(); err != nil {
+		return o, cli.Usagef("%v", err)
+	}
 	if err := bootconf.CheckSize(o.overlaySize); err != nil {
 		return o, cli.Usagef("--overlay-size: %v", err)
 	}
 	return o, nil
+}
+
+// needs is what the image needs of its kernel.
+func (o *bootInitramfsFlags) needs() bootfs.Needs {
+	return bootfs.Needs{Filesystem: o.filesystem, Compression: o.compression}
 }
 
 // byteCount counts what is written to it.

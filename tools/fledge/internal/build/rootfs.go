@@ -78,13 +78,18 @@ func (t *task) fill(context.Context, string, []string) (digest string, stats lin
 	return "", stats, fmt.Errorf("%s: filesystem.type = %q: this version does not write that yet", t.Recipe.File, t.Recipe.Filesystem.Type)
 }
 
+// needs is what the image needs of its kernel.
+func (t *task) needs() bootfs.Needs {
+	return bootfs.Needs{Filesystem: t.Recipe.Filesystem.Type, Compression: t.settings.Codec.Name, Verity: t.Recipe.Filesystem.Verity}
+}
+
 // writeBootInitramfs makes what mounts the image and starts the agent.
 func (t *task) writeBootInitramfs(r *Result, o *manifest.Options) error {
 	program, err := t.Payload.Program("init-" + t.Arch)
 	if err != nil {
 		return err
 	}
-	modules, err := t.modules(bootfs.SelectModules)
+	modules, err := t.modules(t.needs())
 	if err != nil {
 		return err
 	}
