@@ -238,6 +238,9 @@ func report(u *ui.UI, r *build.Result) {
 		a := r.Artifacts[i]
 		lines = append(lines, fmt.Sprintf("%s: %s, %s", a.Path, ui.Size(a.Size), a.Digest))
 	}
+	if r.RootHash != "" {
+		lines = slices.Insert(lines, len(lines)-1, "root hash: "+r.RootHash)
+	}
 	lines[len(lines)-1] += fmt.Sprintf(", in %.1f s", u.Seconds())
 	u.Result(lines, struct {
 		Event string `json:"event"`

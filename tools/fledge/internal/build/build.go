@@ -45,7 +45,7 @@ type Options struct {
 
 // Artifact is a file that a build made.
 type Artifact struct {
-	Kind   string `json:"kind"` // rootfs, initramfs or manifest
+	Kind   string `json:"kind"` // rootfs, verity, initramfs or manifest
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`   // in bytes
 	Digest string `json:"digest"` // sha256:HEX
@@ -65,6 +65,7 @@ type Result struct {
 	Artifacts []Artifact `json:"artifacts"`
 	Layers    []Layer    `json:"layers"`
 	Files     int        `json:"files"`
+	RootHash  string     `json:"root_hash,omitempty"` // of dm-verity, 64 hexadecimal digits
 }
 
 // task is a build on its way.

@@ -1,15 +1,19 @@
 package build
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/fledge-build/fledge/internal/imagetest"
+	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/internal/verity"
 )
 
 // filesystem is a recipe of oci:image with the keys in [filesystem].
@@ -60,6 +64,41 @@ func TestPreallocate(t *testing.T) {
 	}
 	if size := full.Artifacts[0].Size; before > size/8 || after < size {
 		t.Errorf("of %d bytes take space: %d with holes, %d without", size, before, after)
+	}
+}
+
+// TestVerity appends a hash tree, which veritysetup takes for right, and tells the root hash wherever it is looked for.
+func TestVerity(t *testing.T) {
+	imagetest.Need(t, "veritysetup")
+	k := newKit(t)
+	k.layout("image", "one")
+	for _, c := range []struct{ keys, boots string }{
+		{"type = \"squashfs\"\nverity = true\n", "verity=HASH\n"},
+		{"type = \"erofs\"\nverity = true\nverity_root_hash = \"cmdline\"\n", "verity=cmdline\n"},
+	} {
+		r := k.must(filesystem(c.keys), "amd64")
+		if got, want := k.outputs(r), []string{
+			"rootfs image-rootfs.img", "verity image-rootfs.verity.json", "initramfs image-rootfs.initramfs.cpio.gz", "manifest image.manifest.json",
+		}; !slices.Equal(got, want) {
+			t.Errorf("%s: outputs %q, want %q", c.keys, got, want)
+		}
+		p, err := verity.Parse([]byte(k.read("out/image-rootfs.verity.json")))
+		if err != nil || p.RootHash.String() != r.RootHash {
+			t.Errorf("%s: %+v, %v, and the result says %s", c.keys, p, err, r.RootHash)
+		}
+		image := r.Artifacts[0].Path
+		imagetest.Run(t, "veritysetup", "verify", image, image, r.RootHash, fmt.Sprintf("--hash-offset=%d", p.HashOffset))
+		m, err := manifest.ReadFile(filepath.Join(k.dir, "out/image.manifest.json"))
+		if err != nil || m.RootFS.Verity == nil || *m.RootFS.Verity != p {
+			t.Errorf("%s: the manifest has %+v, %v", c.keys, m.RootFS, err)
+		}
+		conf := contents(t, r.Artifacts[2].Path)["fledge/boot.conf"]
+		if want := strings.Replace(c.boots, "HASH", r.RootHash, 1); !strings.Contains(conf, want) {
+			t.Errorf("%s: the initramfs is told %q, want %q", c.keys, conf, want)
+		}
+		if again := k.must(filesystem(c.keys), "amd64", locked); again.RootHash != r.RootHash || again.Artifacts[0] != r.Artifacts[0] {
+			t.Errorf("%s: another build: %+v", c.keys, again)
+		}
 	}
 }
 
