@@ -25,44 +25,6 @@ type Options struct {
 	Modules     []kmod.Module // in the order to load them; all for the init's architecture
 }
 
-// required are the modules without which no squashfs image boots from a virtio disk; of the buses one is enough.
-var (
-	required = []string{"virtio_blk", "squashfs", "overlay"}
-	buses    = []string{"virtio_pci", "virtio_mmio"}
-	// useful are those that an agent needs, who has no modules of his own: network, console, random numbers.
-	useful = []string{"virtio_net", "virtio_console", "virtio_rng"}
-)
-
-// SelectDeviceModules picks the modules for an initramfs image from a kernel: the usual virtio devices, disks too, as far
-// as the kernel has them, and extra. What is built into the kernel is left out.
-func SelectDeviceModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
-	wanted := append(available(kernel, buses), available(kernel, useful)...)
-	wanted = append(wanted, available(kernel, []string{"virtio_blk"})...)
-	return kernel.Resolve(append(wanted, extra...))
-}
-
-// SelectModules picks the modules for a boot initramfs from a kernel: those that booting needs, the usual virtio
-// devices as far as the kernel has them, and extra. What is built into the kernel is left out.
-func SelectModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
-	wanted := available(kernel, buses)
-	if len(wanted) == 0 {
-		return nil, noBus(kernel)
-	}
-	wanted = append(wanted, required...)
-	wanted = append(wanted, available(kernel, useful)...)
-	return kernel.Resolve(append(wanted, extra...))
-}
-
-func available(kernel *kmod.Tree, names []string) []string {
-	var have []string
-	for _, name := range names {
-		if kernel.Has(name) {
-			have = append(have, name)
-		}
-	}
-	return have
-}
-
 // Write writes the initramfs to w. The bytes depend on o alone.
 func Write(w io.Writer, o Options) error {
 	if err := bootconf.CheckSize(o.OverlaySize); err != nil {

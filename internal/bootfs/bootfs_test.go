@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -152,49 +151,6 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// builtinKernel is a kernel that has all the given modules built in.
-func builtinKernel(t *testing.T, names ...string) *kmod.Tree {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "6.6.6")
-	list := ""
-	for _, n := range names {
-		list += "kernel/" + n + ".ko\n"
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "modules.builtin"), []byte(list), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	kernel, err := kmod.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kernel
-}
-
-func TestSelectModules(t *testing.T) {
-	for _, tt := range []struct {
-		builtin, extra []string
-		err            string
-	}{
-		{[]string{"virtio_mmio", "virtio_blk", "squashfs", "overlay"}, nil, ""},
-		{[]string{"virtio_pci", "virtio_blk", "squashfs", "overlay", "btrfs"}, []string{"btrfs"}, ""},
-		{[]string{"virtio_blk", "squashfs", "overlay"}, nil, "kernel 6.6.6 has neither virtio_pci nor virtio_mmio"},
-		{[]string{"virtio_pci", "squashfs", "overlay"}, nil, "kernel 6.6.6 has no module virtio_blk"},
-		{[]string{"virtio_pci", "virtio_blk", "overlay"}, nil, "kernel 6.6.6 has no module squashfs"},
-		{[]string{"virtio_pci", "virtio_blk", "squashfs", "overlay"}, []string{"zfs"}, "kernel 6.6.6 has no module zfs"},
-	} {
-		modules, err := SelectModules(builtinKernel(t, tt.builtin...), tt.extra)
-		if tt.err == "" && (err != nil || len(modules) != 0) {
-			t.Errorf("%q: got %v, %v; want no modules", tt.builtin, modules, err)
-		}
-		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
-			t.Errorf("%q: error %v, want one about %q", tt.builtin, err, tt.err)
-		}
-	}
-}
-
 // TestRealKernel makes the initramfs of a real kernel and has other programs read it.
 func TestRealKernel(t *testing.T) {
 	src := os.Getenv("FLEDGE_KERNEL_MODULES")
@@ -205,7 +161,7 @@ func TestRealKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	modules, err := SelectModules(kernel, nil)
+	modules, err := Needs{Filesystem: "squashfs", Compression: "zstd"}.SelectModules(kernel, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

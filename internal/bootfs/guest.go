@@ -3,8 +3,10 @@ package bootfs
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/fledge-build/fledge/internal/cpio"
+	"github.com/fledge-build/fledge/internal/kconfig"
 	"github.com/fledge-build/fledge/internal/kmod"
 )
 
@@ -16,17 +18,17 @@ const GuestModulesDir = "modules"
 // solve needs, the network card and random numbers as far as the kernel has them, and extra. What is built into the kernel
 // is left out.
 func SelectGuestModules(kernel *kmod.Tree, extra []string) ([]kmod.Module, error) {
-	wanted := available(kernel, buses)
-	if len(wanted) == 0 {
-		return nil, noBus(kernel)
-	}
-	wanted = append(wanted, "virtio_blk", "virtio_console", "overlay")
-	wanted = append(wanted, available(kernel, []string{"virtio_net", "virtio_rng"})...)
-	return kernel.Resolve(append(wanted, extra...))
+	return selectModules(kernel, guestNeeds(), extra)
 }
 
-func noBus(kernel *kmod.Tree) error {
-	return fmt.Errorf("kernel %s has neither %s nor %s: a virtio disk cannot be reached", kernel.Release(), buses[0], buses[1])
+// CheckGuestConfig is Needs.CheckConfig for a build machine.
+func CheckGuestConfig(c *kconfig.Config, kernel *kmod.Tree) error {
+	return checkConfig(c, kernel, guestNeeds())
+}
+
+func guestNeeds() []need {
+	console := module("VIRTIO_CONSOLE", "the console of a build machine", "virtio_console")
+	return slices.Concat(base(), gzipped, disk, []need{console}, overlay, nice("virtio_net", "virtio_rng"))
 }
 
 // WriteGuest writes the initramfs of a build machine to w: the guest, a static Linux program, as /init, and the modules.

@@ -3,7 +3,8 @@
 //
 // Dependencies come from the modules themselves (the "depends" entries of their .modinfo section, see modpost in the
 // kernel's sources), not from modules.dep: that file is made by depmod when a kernel is installed, and packages lack
-// it. Soft dependencies are not followed: they name helpers that a module does without.
+// it. Soft dependencies are not followed: most name helpers that a module does without, and names of algorithms among
+// them (crypto-crc32c) lead to modules only by an index that is depmod's, too. Who needs one of these asks for it.
 package kmod
 
 import (
@@ -40,6 +41,9 @@ func (t *Tree) Has(name string) bool {
 	name = normalize(name)
 	return t.builtin[name] || t.files[name] != ""
 }
+
+// HasFile tells whether the kernel has the module as a file.
+func (t *Tree) HasFile(name string) bool { return t.files[normalize(name)] != "" }
 
 // Resolve returns the wanted modules and all that they depend on, each once and after its dependencies, otherwise in
 // the order of wanted. Modules that are built in are left out. A module the kernel does not have is an error.

@@ -34,6 +34,15 @@ var Kinds = append([]string{Initramfs}, Filesystems...)
 // packs.
 func Writable(kind string) bool { return kind == Ext4 || kind == XFS || kind == Btrfs }
 
+// PackKind is the kind of packs that an image is linked of. The writable file systems share theirs: they are squashfs's
+// without compression.
+func PackKind(kind string) string {
+	if Writable(kind) {
+		return Squashfs
+	}
+	return kind
+}
+
 // defaultCodec is the compressor where none is asked for.
 var defaultCodec = map[string]string{
 	Initramfs: "gzip", Squashfs: "zstd", Erofs: "lz4", Ext4: "none", XFS: "none", Btrfs: "none",

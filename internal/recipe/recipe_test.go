@@ -14,19 +14,25 @@ var squashfs = Filesystem{Type: "squashfs", CompressionLevel: 15, OverlaySize: "
 
 var latest = &Agent{Strategy: Release, Version: Latest, Repository: agents.Repository}
 
+// rootfs is the recipe of nginx in a file system.
+func rootfs(f Filesystem) Recipe {
+	return Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Image: "nginx:alpine"}, Filesystem: f}
+}
+
 // good are right recipes, and what they say. File and Dir are left out.
 var good = []struct {
 	name, src string
 	want      Recipe
 }{
 	{"root file system of an image", oci,
-		Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Image: "nginx:alpine"}, Filesystem: squashfs}},
+		rootfs(squashfs)},
 	{"every key of a root file system", `
 version = "1"
 strategy = "oci_rootfs"
 agent = { source_strategy = "release", version = "v0.7.3", repository = "https://example.com/a/kestrel" }
 filesystem = { type = "squashfs", compression_level = 22, overlay_size = "50%", size_buffer_mb = 0, preallocate = false }
 kernel.modules = "lib/modules/6.1"
+kernel.config = "boot/config-6.1"
 [source]
 dockerfile = "docker/Dockerfile"
 context = "."
@@ -42,9 +48,18 @@ build_args = { VERSION = "1 = 2", _empty = "" }
 		Source: Source{Dockerfile: "docker/Dockerfile", Context: ".", Target: "release",
 			BuildArgs: map[string]string{"VERSION": "1 = 2", "_empty": ""}},
 		Filesystem: Filesystem{Type: "squashfs", CompressionLevel: 22, OverlaySize: "50%"},
-		Kernel:     Kernel{Modules: "lib/modules/6.1"},
+		Kernel:     Kernel{Modules: "lib/modules/6.1", Config: "boot/config-6.1"},
 		Mappings:   []Mapping{{"b/", "/"}, {"a", "/etc/x/"}, {"c d", "/etc/x/"}},
 	}},
+	{"erofs", erofsOci + "size_buffer_mb = 0\npreallocate = false\njournal = false\nverity = true\n", rootfs(
+		Filesystem{Type: "erofs", OverlaySize: "1G", Verity: true, VerityRootHash: "initramfs"})},
+	{"squashfs with the root hash on the command line", oci + "verity = true\nverity_root_hash = \"cmdline\"\n", rootfs(
+		Filesystem{Type: "squashfs", CompressionLevel: 15, OverlaySize: "1G", Verity: true, VerityRootHash: "cmdline"})},
+	{"ext4", ext4Oci + "size_buffer_mb = 1048576\npreallocate = true\njournal = true\noverlay_size = \"64M\"\nverity = false\n", rootfs(
+		Filesystem{Type: "ext4", OverlaySize: "64M", SizeBufferMB: 1 << 20, Preallocate: true, Journal: true})},
+	{"xfs", xfsOci + "size_buffer_mb = 64\njournal = false\n", rootfs(
+		Filesystem{Type: "xfs", OverlaySize: "1G", SizeBufferMB: 64})},
+	{"btrfs", btrfsOci, rootfs(Filesystem{Type: "btrfs", OverlaySize: "1G"})},
 	{"context and target that are not given", head + kestrel + dockerfile + "context = \"\"\ntarget = \"\"\n[filesystem]\n",
 		Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Dockerfile: "Dockerfile", Context: "."}, Filesystem: squashfs}},
 	{"neither, and no Dockerfile", head + kestrel + source + "context = \"\"\ntarget = \"\"\n[filesystem]\n",

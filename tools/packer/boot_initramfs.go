@@ -17,6 +17,7 @@ type bootInitramfsFlags struct {
 	init, overlaySize, out, digestOut string
 	verity                            string // of bootfs.Options
 	kernel                            kernelFlags
+	filesystem, compression           string
 }
 
 func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error {
@@ -28,7 +29,8 @@ func runBootInitramfs(_ context.Context, args []string, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	modules, err := o.kernel.modules(bootfs.SelectModules)
+	needs := o.needs()
+	modules, err := o.kernel.Bundle(needs.SelectModules, needs.CheckConfig)
 	if err != nil {
 		return err
 	}
@@ -53,13 +55,18 @@ func parseBootInitramfs(args []string, stderr io.Writer) (o bootInitramfsFlags, 
 	verityFile := fs.String("verity", "", "`file` that packer rootfs --verity-out wrote: boot the image with this root hash alone")
 	verityCmdline := fs.Bool("verity-cmdline", false, "boot an image of dm-verity alone, with the root hash in roothash= on the kernel command line")
 	o.kernel.register(fs)
+	fs.StringVar(&o.filesystem, "filesystem", "squashfs", "`type` of the root file system: squashfs, erofs, ext4, xfs or btrfs")
+	fs.StringVar(&o.compression, "compression", "zstd", "`compressor` of a squashfs or erofs: zstd, gzip, xz, lz4 or none")
 	fs.StringVar(&o.out, "out", "", "the initramfs to write, a `file`")
 	fs.StringVar(&o.digestOut, "digest-out", "", "`file` for the initramfs's digest")
-	if err := parseFlags(fs, args, stderr, "init", "out"); err != nil {
+	if err := parseFlags(fs, args, stderr, "init", "filesystem", "out"); err != nil {
 		return o, err
 	}
 	if err := o.kernel.check(); err != nil {
 		return o, err
+	}
+	if err := o.needs().Check(); err != nil {
+		return o, cli.Usagef("%v", err)
 	}
 	if err := bootconf.CheckSize(o.overlaySize); err != nil {
 		return o, cli.Usagef("--overlay-size: %v", err)
@@ -77,6 +84,11 @@ func parseBootInitramfs(args []string, stderr io.Writer) (o bootInitramfsFlags, 
 		o.verity = params.RootHash.String()
 	}
 	return o, nil
+}
+
+// needs is what the image needs of its kernel.
+func (o *bootInitramfsFlags) needs() bootfs.Needs {
+	return bootfs.Needs{Filesystem: o.filesystem, Compression: o.compression, Verity: o.verity != ""}
 }
 
 // readVerity reads what packer rootfs --verity-out wrote.

@@ -49,6 +49,70 @@ func bootFiles(t *testing.T, builtin ...string) (dir, init, modules string) {
 	return dir, init, modules
 }
 
+// squashless is a configuration for a disk that is anything but squashfs.
+const squashless = `# CONFIG_SQUASHFS is not set
+CONFIG_BLK_DEV_INITRD=y
+CONFIG_RD_GZIP=y
+CONFIG_BINFMT_ELF=y
+CONFIG_DEVTMPFS=y
+CONFIG_PROC_FS=y
+CONFIG_SYSFS=y
+CONFIG_TMPFS=y
+CONFIG_TMPFS_XATTR=y
+CONFIG_BLK_DEV=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_OVERLAY_FS=y
+CONFIG_EROFS_FS=y
+CONFIG_EROFS_FS_XATTR=y
+CONFIG_EROFS_FS_SECURITY=y
+CONFIG_EROFS_FS_ZIP=y
+CONFIG_XFS_FS=y
+CONFIG_VIRTIO_CONSOLE=y
+`
+
+func kernelConfig(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestKernelConfig has the commands that make something to boot look at the kernel's configuration.
+func TestKernelConfig(t *testing.T) {
+	dir, init, _ := bootFiles(t)
+	config, out := kernelConfig(t, squashless), filepath.Join(dir, "out")
+	for _, tt := range []struct {
+		args string
+		want string // of the error
+	}{
+		{"boot-initramfs --init INIT --filesystem erofs --compression lz4", ""},
+		{"boot-initramfs --init INIT --filesystem xfs", ""},
+		{"boot-initramfs --init INIT --filesystem ext4", "CONFIG_EXT4_FS is not set"},
+		{"boot-initramfs --init INIT", "CONFIG_SQUASHFS_ZSTD is not set"},
+		{"boot-initramfs --init INIT --compression lz4", "CONFIG_SQUASHFS_LZ4 is not set"},
+		{"pack-init --init INIT --exec /bin/sh --compression gzip", ""},
+		{"pack-init --init INIT --exec /bin/sh --compression xz", "CONFIG_RD_XZ is not set"},
+		{"guest-initramfs --guest INIT", ""},
+	} {
+		args := strings.Fields(strings.ReplaceAll(tt.args, "INIT", init) + " --kernel-config " + config + " --out " + out)
+		err := dispatch(t.Context(), args, io.Discard)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: error %v, want %q", tt.args, err, tt.want)
+		}
+		if removed := os.Remove(out) == nil; removed != (tt.want == "") {
+			t.Errorf("%s: output written: %t", tt.args, removed)
+		}
+	}
+	bare := kernelConfig(t, strings.ReplaceAll(squashless, "CONFIG_VIRTIO_CONSOLE=y\n", ""))
+	err := dispatch(t.Context(), []string{"guest-initramfs", "--guest", init, "--kernel-config", bare, "--out", out}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "CONFIG_VIRTIO_CONSOLE is not set, which the console of a build machine needs") {
+		t.Errorf("a guest without a console: %v", err)
+	}
+}
+
 func TestBootInitramfs(t *testing.T) {
 	dir, init, modules := bootFiles(t, "virtio_pci", "virtio_blk", "squashfs", "overlay", "erofs")
 	out, digestOut := filepath.Join(dir, "out"), filepath.Join(dir, "digest")
@@ -131,7 +195,7 @@ func fileOf(t *testing.T, archive io.Reader, name string) string {
 
 func TestBootInitramfsErrors(t *testing.T) {
 	dir, init, modules := bootFiles(t, "virtio_pci", "virtio_blk", "overlay")
-	out := filepath.Join(dir, "out")
+	out, config := filepath.Join(dir, "out"), kernelConfig(t, squashless+"CONFIG_OVERLAY_FS=m\n")
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -142,6 +206,20 @@ func TestBootInitramfsErrors(t *testing.T) {
 		{[]string{"--init", init, "--out", out, "more"}, cli.ExitUsage, `unexpected argument "more"`},
 		{[]string{"--init", init, "--out", out, "--overlay-size", "1"}, cli.ExitUsage, `overlay_size "1" is not a size`},
 		{[]string{"--init", init, "--out", out, "--module", "erofs"}, cli.ExitUsage, "--module erofs needs --kernel-modules"},
+		{[]string{"--init", init, "--out", out, "--filesystem", "zfs"}, cli.ExitUsage, `file system "zfs": use squashfs, `},
+		{[]string{"--init", init, "--out", out, "--filesystem", ""}, cli.ExitUsage, "--filesystem is required"},
+		{[]string{"--init", init, "--out", out, "--filesystem", "erofs"}, cli.ExitUsage, `compression "zstd" of erofs: use one of`},
+		{
+			[]string{"--init", init, "--out", out, "--filesystem", "ext4", "--kernel-modules", modules}, cli.ExitError,
+			"kernel 6.6.6 has no module ext4",
+		},
+		{[]string{"--init", init, "--out", out, "--kernel-config", "none"}, cli.ExitError, "kernel config: open none: no such file"},
+		{[]string{"--init", init, "--out", out, "--kernel-config", init}, cli.ExitError, "/init:1: "},
+		{[]string{"--init", init, "--out", out, "--kernel-config", config}, cli.ExitError, "CONFIG_SQUASHFS is not set"},
+		{
+			[]string{"--init", init, "--out", out, "--kernel-config", config, "--kernel-modules", modules}, cli.ExitError,
+			"CONFIG_OVERLAY_FS=m, which a writable overlay needs, but the modules of kernel 6.6.6 have no file of overlay",
+		},
 		{[]string{"--init", init, "--out", out, "--verity", init, "--verity-cmdline"}, cli.ExitUsage,
 			"--verity and --verity-cmdline exclude each other"},
 		{[]string{"--init", init, "--out", out, "--verity", init}, cli.ExitError, "init: not the parameters of dm-verity"},

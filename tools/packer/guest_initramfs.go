@@ -28,7 +28,7 @@ func runGuestInitramfs(_ context.Context, args []string, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	modules, err := kernel.modules(bootfs.SelectGuestModules)
+	modules, err := kernel.Bundle(bootfs.SelectGuestModules, bootfs.CheckGuestConfig)
 	if err != nil {
 		return err
 	}

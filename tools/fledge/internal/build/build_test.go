@@ -22,7 +22,12 @@ func TestNothingHalf(t *testing.T) {
 	k.fails(rootfs("oci:gone", local("amd64")), "amd64", none, "oci:gone: ", "no such file")
 	k.fails(rootfs("oci-archive:kestrel-amd64", local("amd64")), "amd64", none, "kestrel-amd64")
 	k.fails(good+"[mappings]\n\"gone\" = \"/etc/\"\n", "amd64", none, "fledge.toml: mappings: ", "gone: no such file")
-	k.fails(good+"[kernel]\nmodules = \"image\"\n", "amd64", none, "kernel.modules: ")
+	k.fails(good+"[kernel]\nmodules = \"image\"\n", "amd64", none, "fledge.toml: [kernel]: kernel modules ")
+	k.write("config", "CONFIG_SQUASHFS=m\n")
+	k.fails(good+"[kernel]\nconfig = \"config\"\n", "amd64", none, "fledge.toml: [kernel]: kernel config ", "/config: CONFIG_SQUASHFS=m, ",
+		"but no modules are bundled", "CONFIG_SQUASHFS_ZSTD is not set")
+	k.fails("version = \"1\"\nstrategy = \"initramfs\"\n[agent]\n"+local("amd64")+"[source]\nbusybox_url = \"@FILES@/busybox-amd64\"\n"+
+		"[kernel]\nconfig = \"config\"\n", "amd64", none, "fledge.toml: [kernel]: kernel config ", "CONFIG_RD_GZIP is not set")
 	k.fails(good, "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
 	k.fails(good+"[mappings]\n\".\" = \"/srv\"\n", "amd64", none, `mappings: ".": the build makes fledge.lock in it; move what is mapped`)
 	k.fails(good+"[mappings]\n\"out\" = \"/srv\"\n", "amd64", func(o *Options) {

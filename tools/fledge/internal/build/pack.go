@@ -128,7 +128,7 @@ func (t *task) packInit(exec string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	modules, err := t.modules(bootfs.SelectDeviceModules)
+	modules, err := t.modules(bootfs.Needs{Compression: t.settings.Codec.Name})
 	if err != nil {
 		return "", err
 	}
@@ -136,19 +136,18 @@ func (t *task) packInit(exec string) (string, error) {
 	return t.packFiles("init", func(to layerpack.Adder) error { return bootfs.AddLayer(to, o) })
 }
 
-// modules are those that choose takes from the recipe's kernel.
-func (t *task) modules(choose func(*kmod.Tree, []string) ([]kmod.Module, error)) ([]kmod.Module, error) {
-	k := t.Recipe.Kernel
-	if k.Modules == "" {
-		return nil, nil
+// modules are those of the recipe's kernel that the image needs.
+func (t *task) modules(needs bootfs.Needs) ([]kmod.Module, error) {
+	var k bootfs.Kernel
+	if t.Recipe.Kernel.Modules != "" {
+		k.Modules = t.path(t.Recipe.Kernel.Modules)
 	}
-	tree, err := kmod.Open(t.path(k.Modules))
+	if t.Recipe.Kernel.Config != "" {
+		k.Config = t.path(t.Recipe.Kernel.Config)
+	}
+	modules, err := k.Bundle(needs.SelectModules, needs.CheckConfig)
 	if err != nil {
-		return nil, fmt.Errorf("%s: kernel.modules: %w", t.Recipe.File, err)
+		return nil, fmt.Errorf("%s: [kernel]: %w", t.Recipe.File, err)
 	}
-	modules, err := choose(tree, nil)
-	if closeErr := tree.Close(); err == nil {
-		err = closeErr
-	}
-	return modules, err
+	return modules, nil
 }

@@ -55,6 +55,8 @@ var unfit = []struct {
 		map[string]string{m: manifestTOML, "m.tar": ""},
 		"DIR/fledge.toml: kernel.modules: m.tar has no modules.builtin: Bazel takes the files of lib/modules/RELEASE; unpack it if it " +
 			"is a tar"},
+	{"no configuration", cpio + "[kernel]\nconfig = \"boot/config\"\n", locked(), map[string]string{m: manifestTOML, "boot/x": ""},
+		"DIR/fledge.toml: kernel.config: boot/config is not a file: name the .config of the kernel"},
 	{"mappings that Bazel has no labels for", cpio + "[mappings]\n\"a:b\" = \"/a\"\n\"pkg/f\" = \"/b\"\nempty = \"/c\"\n\".\" = \"/d\"\n" +
 		"gone = \"/e\"\nsub = \"/f\"\nx = \"/g\"\n\"./x\" = \"/h\"\n", locked(),
 		map[string]string{m: manifestTOML, "a:b": "", "pkg/BUILD": "", "pkg/f": "", "empty/": "", "sub/a": "", "sub/deep/BUILD.bazel": "",

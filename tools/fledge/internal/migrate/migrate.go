@@ -125,13 +125,39 @@ func (p *planner) addInit(r *rule) {
 	}
 }
 
-// addKernel declares a kernel of the modules.
+// addKernel declares a kernel of the modules and the configuration.
 func (p *planner) addKernel(r *rule) {
-	k := p.Recipe.Kernel
-	if k.Modules == "" {
+	if p.Recipe.Kernel == (recipe.Kernel{}) {
 		return
 	}
-	rel, ok := p.inside("kernel.modules", k.Modules)
+	kernel := rule{kind: "fledge_kernel", name: p.Target + "-kernel"}
+	p.addConfig(&kernel)
+	p.addModules(&kernel)
+	p.rules = append(p.rules, kernel)
+	r.setText("kernel", ":"+kernel.name)
+}
+
+func (p *planner) addConfig(kernel *rule) {
+	file := p.Recipe.Kernel.Config
+	if file == "" {
+		return
+	}
+	rel, ok := p.inside("kernel.config", file)
+	if !ok {
+		return
+	}
+	if info, err := os.Stat(filepath.Join(p.dir, rel)); err != nil || info.IsDir() {
+		p.errorf("kernel.config: %s is not a file: name the .config of the kernel", rel)
+	}
+	kernel.setText("config", fileLabel(rel))
+}
+
+func (p *planner) addModules(kernel *rule) {
+	dir := p.Recipe.Kernel.Modules
+	if dir == "" {
+		return
+	}
+	rel, ok := p.inside("kernel.modules", dir)
 	if !ok {
 		return
 	}
@@ -145,8 +171,5 @@ func (p *planner) addKernel(r *rule) {
 			exclude = append(exclude, rel+"/"+link+"/**")
 		}
 	}
-	kernel := rule{kind: "fledge_kernel", name: p.Target + "-kernel"}
 	kernel.set("modules", glob([]string{rel + "/**"}, exclude))
-	p.rules = append(p.rules, kernel)
-	r.setText("kernel", ":"+kernel.name)
 }

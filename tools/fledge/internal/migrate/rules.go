@@ -19,7 +19,7 @@ type rule struct {
 }
 
 // owned are the attributes that a recipe says, so that one which it no longer says is removed.
-var owned = []string{"agent", "base_images", "build_args", "compression_level", "context", "context_mappings", "dockerfile",
+var owned = []string{"agent", "base_images", "build_args", "compression_level", "config", "context", "context_mappings", "dockerfile",
 	"image", "init", "kernel", "manifest", "mappings", "modes", "modules", "overlay_size", "srcs", "target"}
 
 func (r *rule) set(key string, value build.Expr) {
