@@ -4,7 +4,7 @@ load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
 load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
-load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
+load(":init.bzl", "INIT_ATTRS", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "pack_mappings", "pack_mappings_of")
@@ -40,7 +40,8 @@ def _boot_initramfs(ctx):
     args.add("boot-initramfs")
     args.add("--init", ctx.file._init)
     args.add("--overlay-size", ctx.attr.overlay_size)
-    modules = kernel_modules_args(ctx, args)
+    args.add("--compression", ctx.attr.compression)
+    kernel = kernel_args(ctx, args)
     args.add("--out", out)
     args.add("--digest-out", digest)
     ctx.actions.run(
@@ -48,7 +49,7 @@ def _boot_initramfs(ctx):
         progress_message = "Making %{output}",
         executable = ctx.executable._packer,
         arguments = [args],
-        inputs = depset([ctx.file._init], transitive = [modules]),
+        inputs = depset([ctx.file._init], transitive = [kernel]),
         outputs = [out, digest],
     )
     return out, digest
@@ -193,7 +194,8 @@ def fledge_rootfs(
       modes: modes of mapped files that differ from that: absolute path of the file in the image to octal mode, for example
         `{"/etc/app/key": "0600"}`. A path that no mapping fills is an error.
       kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, squashfs,
-        overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in.
+        overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in. With its
+        `config` the build fails when the kernel lacks what the image needs.
       overlay_size: size of the tmpfs that takes the guest's writes: a whole number with `K`, `M`, `G` or `T` (powers of 1024),
         or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the kernel command line overrides it.
       compression: compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel that
