@@ -238,8 +238,8 @@ func (k *kit) failures(t *testing.T) []failure {
 			".ko: exec format error; it does not belong to the kernel that runs, ", // of the first, which varies
 		},
 		{
-			"no squashfs", disk(file("zeros", strings.Repeat("\x00", 1<<16), 0o644)),
-			"/dev/vda holds no squashfs, its first bytes are 00 00 00 00 00 00 00 00;",
+			"no file system", disk(file("zeros", strings.Repeat("\x00", 1<<16), 0o644)),
+			"/dev/vda holds no file system that boots (squashfs, erofs, ext4, xfs or btrfs), its first bytes are 00 00 00 00 00 00 00 00;",
 		},
 		{
 			"bad size", disk(k.image, "--cmdline", "overlay_size=lots"),

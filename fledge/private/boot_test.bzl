@@ -1,5 +1,6 @@
 """The fledge_boot_test rule."""
 
+load(":compression.bzl", "WRITABLE_FILESYSTEMS")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":kernel_info.bzl", "FledgeKernelInfo")
@@ -39,6 +40,7 @@ def _fledge_boot_test_impl(ctx):
     }
     if image.rootfs:
         spec["rootfs"] = image.rootfs.short_path
+        spec["writes"] = image.filesystem in WRITABLE_FILESYSTEMS
         files.append(image.rootfs)
     if image.manifest:
         spec["manifest"] = image.manifest.short_path
@@ -84,8 +86,8 @@ fledge_boot_test(
 
 The machine is the QEMU of a registered `fledge_qemu_toolchain` for the target platform's CPU, else the one that
 `FLEDGE_QEMU` (for arm64 `FLEDGE_QEMU_ARM64`) names or that is on `PATH`, with KVM where it works, else with emulation.
-It gets the initramfs, a root file system as its first disk, read-only, and the manifest on the kernel command line, as
-the runtime gives them.
+It gets the initramfs, a root file system as its first disk and the manifest on the kernel command line, as the runtime
+gives them. The disk is read-only for squashfs and EROFS; what a guest writes to ext4, xfs and btrfs ends with the machine.
 
 The test passes as soon as every text of `expect` has been on the console and the HTTP answer has come, as far as they
 are asked for; at least one of the two must be. It fails when the machine ends before that, or after `boot_timeout`. A

@@ -142,6 +142,7 @@ def _initramfs_impl(ctx):
         ),
         FledgeImageInfo(
             arch = guest_arch(ctx),
+            filesystem = "",
             rootfs = None,
             rootfs_digest = None,
             initramfs = initramfs,

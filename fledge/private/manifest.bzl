@@ -9,7 +9,7 @@ MANIFEST_ATTRS = {
     "manifest": attr.label(allow_single_file = [".toml"], mandatory = True),
 }
 
-def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, rootfs_digest = None, unpacked = None):
+def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, rootfs_digest = None, rootfs_verity = None, unpacked = None):
     """Registers the action that writes NAME.manifest.json.
 
     It reads the digest files, never the artifacts.
@@ -21,6 +21,7 @@ def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, root
       initramfs_digest: File.
       rootfs: File, or None.
       rootfs_digest: File, or None.
+      rootfs_verity: File with the parameters of its hash tree, or None.
       unpacked: File with the bytes of memory that the initramfs takes unpacked, or None when it is a small one.
 
     Returns:
@@ -37,8 +38,12 @@ def write_manifest(ctx, config, initramfs, initramfs_digest, rootfs = None, root
         inputs.append(config)
     if rootfs:
         args.add("--rootfs", rootfs.basename)
+        args.add("--rootfs-format", ctx.attr.filesystem)
         args.add("--rootfs-digest", rootfs_digest)
         inputs.append(rootfs_digest)
+    if rootfs_verity:
+        args.add("--rootfs-verity", rootfs_verity)
+        inputs.append(rootfs_verity)
     args.add("--initramfs", initramfs.basename)
     args.add("--initramfs-digest", initramfs_digest)
     inputs.append(initramfs_digest)

@@ -1,6 +1,6 @@
 """The fledge_rootfs macro and its rule."""
 
-load(":compression.bzl", "COMPRESSION_ATTRS", "compression_args")
+load(":compression.bzl", "COMPRESSION_ATTRS", "WRITABLE_FILESYSTEMS", "compression_args", "compressor")
 load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
@@ -12,13 +12,63 @@ load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "packs_aspect", "packs_
 
 _AGENT_PATH = "/bin/kestrel"
 
+# Attribute -> file systems that it is of.
+_ATTRIBUTES_OF = {
+    "journal": ["ext4"],
+    "preallocate": WRITABLE_FILESYSTEMS,
+    "size_buffer_mb": WRITABLE_FILESYSTEMS,
+    "verity": ["erofs", "squashfs"],
+}
+
+def _check_attributes(ctx):
+    """Fails for what the file system does not have."""
+    filesystem = ctx.attr.filesystem
+    for name, choices in _ATTRIBUTES_OF.items():
+        if getattr(ctx.attr, name) and filesystem not in choices:
+            fail("{}: {} is of {}, and filesystem = {}; leave it out".format(
+                ctx.label,
+                name,
+                ", ".join(choices),
+                repr(filesystem),
+            ))
+    if ctx.attr.verity_root_hash == "cmdline" and not ctx.attr.verity:
+        fail("{}: verity_root_hash says where the root hash of verity = True is; leave it out".format(ctx.label))
+    if ctx.attr.size_buffer_mb < 0:
+        fail("{}: size_buffer_mb = {}: give 0 or more".format(ctx.label, ctx.attr.size_buffer_mb))
+
+def _writable_args(ctx, args):
+    """Adds what is asked of a file system that the guest writes to."""
+    if ctx.attr.size_buffer_mb:
+        args.add("--size-buffer-mb", ctx.attr.size_buffer_mb)
+    if ctx.attr.journal:
+        args.add("--journal")
+    if ctx.attr.preallocate:
+        args.add("--preallocate")
+
 def _link(ctx, packs):
+    """Registers the action that links the image.
+
+    Args:
+      ctx: of the rule.
+      packs: list of File.
+
+    Returns:
+      struct of File: image, digest and verity, which is None unless asked for.
+    """
     image = ctx.actions.declare_file(ctx.label.name + ".img")
     digest = ctx.actions.declare_file(ctx.label.name + ".img.sha256")
+    outputs = [image, digest]
     args = ctx.actions.args()
     args.add("rootfs")
+    args.add("--filesystem", ctx.attr.filesystem)
     args.add_all(packs, before_each = "--pack", expand_directories = False)
     compression_args(ctx, args)
+    _writable_args(ctx, args)
+    verity = None
+    if ctx.attr.verity:
+        verity = ctx.actions.declare_file(ctx.label.name + ".verity.json")
+        outputs.append(verity)
+        args.add("--verity-out", verity)
     args.add("--require", _AGENT_PATH)
     args.add("--out", image)
     args.add("--digest-out", digest)
@@ -28,19 +78,26 @@ def _link(ctx, packs):
         executable = ctx.executable._packer,
         arguments = [args],
         inputs = packs,
-        outputs = [image, digest],
+        outputs = outputs,
         execution_requirements = PACKER_REQUIREMENTS,
     )
-    return image, digest
+    return struct(image = image, digest = digest, verity = verity)
 
-def _boot_initramfs(ctx):
+def _boot_initramfs(ctx, verity):
     out = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz")
     digest = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz.sha256")
     args = ctx.actions.args()
     args.add("boot-initramfs")
     args.add("--init", ctx.file._init)
+    args.add("--filesystem", ctx.attr.filesystem)
+    args.add("--compression", compressor(ctx))
     args.add("--overlay-size", ctx.attr.overlay_size)
-    args.add("--compression", ctx.attr.compression)
+    inputs = [ctx.file._init]
+    if ctx.attr.verity and ctx.attr.verity_root_hash == "cmdline":
+        args.add("--verity-cmdline")
+    elif ctx.attr.verity:
+        args.add("--verity", verity)
+        inputs.append(verity)
     kernel = kernel_args(ctx, args)
     args.add("--out", out)
     args.add("--digest-out", digest)
@@ -49,12 +106,13 @@ def _boot_initramfs(ctx):
         progress_message = "Making %{output}",
         executable = ctx.executable._packer,
         arguments = [args],
-        inputs = depset([ctx.file._init], transitive = [kernel]),
+        inputs = depset(inputs, transitive = [kernel]),
         outputs = [out, digest],
     )
     return out, digest
 
 def _fledge_rootfs_impl(ctx):
+    _check_attributes(ctx)
     packs, config = [], None
     if ctx.attr.image:
         info = packs_of(ctx, ctx.attr.image)
@@ -65,13 +123,15 @@ def _fledge_rootfs_impl(ctx):
     if not packs:
         fail("{}: nothing to put into the image: give image, agent or mappings".format(ctx.label))
 
-    rootfs, rootfs_digest = _link(ctx, packs)
-    initramfs, initramfs_digest = _boot_initramfs(ctx)
+    linked = _link(ctx, packs)
+    rootfs, rootfs_digest = linked.image, linked.digest
+    initramfs, initramfs_digest = _boot_initramfs(ctx, linked.verity)
     manifest = write_manifest(
         ctx,
         config = config,
         rootfs = rootfs,
         rootfs_digest = rootfs_digest,
+        rootfs_verity = linked.verity,
         initramfs = initramfs,
         initramfs_digest = initramfs_digest,
     )
@@ -83,9 +143,11 @@ def _fledge_rootfs_impl(ctx):
             manifest = depset([manifest]),
             packs = depset(packs),
             rootfs = depset([rootfs]),
+            verity = depset([linked.verity] if linked.verity else []),
         ),
         FledgeImageInfo(
             arch = guest_arch(ctx),
+            filesystem = ctx.attr.filesystem,
             rootfs = rootfs,
             rootfs_digest = rootfs_digest,
             initramfs = initramfs,
@@ -100,8 +162,13 @@ _rootfs = rule(
     attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
         "agent": attr.label(allow_files = True),
         "image": attr.label(allow_files = True, aspects = [packs_aspect]),
+        "journal": attr.bool(),
         "kernel": attr.label(providers = [FledgeKernelInfo]),
         "overlay_size": attr.string(default = "1G"),
+        "preallocate": attr.bool(),
+        "size_buffer_mb": attr.int(),
+        "verity": attr.bool(),
+        "verity_root_hash": attr.string(default = "initramfs", values = ["cmdline", "initramfs"]),
     },
     provides = [FledgeImageInfo],
 )
@@ -120,13 +187,19 @@ def fledge_rootfs(
         mappings = {},
         modes = {},
         kernel = None,
+        filesystem = "squashfs",
         overlay_size = "1G",
-        compression = "zstd",
+        compression = "",
         compression_level = 0,
         block_size = "128K",
+        size_buffer_mb = 0,
+        preallocate = False,
+        journal = False,
+        verity = False,
+        verity_root_hash = "initramfs",
         compat = "",
         **kwargs):
-    """Builds a bootable squashfs root file system from an OCI image and files of your own.
+    """Builds a bootable root file system from an OCI image and files of your own.
 
     ```starlark
     fledge_rootfs(
@@ -140,8 +213,8 @@ def fledge_rootfs(
     )
     ```
 
-    Makes `NAME.img` (squashfs 4.0, the machine's first virtio disk), `NAME.initramfs.cpio.gz` (mounts it below a writable
-    overlay and starts the agent) and `NAME.manifest.json`. Each layer of the image is packed by an action of its own, the
+    Makes `NAME.img` (a file system, the machine's first virtio disk), `NAME.initramfs.cpio.gz` (mounts it, squashfs and EROFS
+    below a writable overlay, and starts the agent) and `NAME.manifest.json`. Each layer of the image is packed by an action of its own, the
     mappings and the agent are packed as further layers, and the image is linked from the packs: a change in one of them
     packs that one and links.
 
@@ -152,6 +225,7 @@ def fledge_rootfs(
     | default | `NAME.img`, `NAME.initramfs.cpio.gz`, `NAME.manifest.json` |
     | `rootfs`, `initramfs`, `manifest` | one of these |
     | `digests` | `NAME.img.sha256`, `NAME.initramfs.cpio.gz.sha256`: `sha256:HEX` and a newline |
+    | `verity` | `NAME.verity.json`, with `verity`: root hash, salt and place of the hash tree |
     | `packs` | the layer packs, base layer first; of a layout or tar, a directory of them |
 
     | action (mnemonic) | what it makes |
@@ -193,17 +267,27 @@ def fledge_rootfs(
         `..`, or two labels for one path, is an error.
       modes: modes of mapped files that differ from that: absolute path of the file in the image to octal mode, for example
         `{"/etc/app/key": "0600"}`. A path that no mapping fills is an error.
-      kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, squashfs,
-        overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in. With its
-        `config` the build fails when the kernel lacks what the image needs.
-      overlay_size: size of the tmpfs that takes the guest's writes: a whole number with `K`, `M`, `G` or `T` (powers of 1024),
+      kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, the
+        file system, overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in.
+        With its `config` the build fails when the kernel lacks what the image needs.
+      filesystem: of the image: `squashfs`, `erofs`, `ext4`, `xfs` or `btrfs`. The first two are compressed and read-only, and
+        the guest writes to the overlay's memory; to the others it writes itself. docs/filesystems.md compares them.
+      overlay_size: size of the tmpfs that takes the guest's writes, where the image is not written to itself: a whole number with `K`, `M`, `G` or `T` (powers of 1024),
         or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the kernel command line overrides it.
-      compression: compressor of the image: `zstd`, `gzip`, `xz`, `lz4` or `none`. The squashfs driver of the kernel that
-        boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on).
+      compression: compressor of the image. Of squashfs `zstd` (the default), `gzip`, `xz`, `lz4` or `none`; the driver of the
+        kernel that boots it must have it (`CONFIG_SQUASHFS_ZSTD` and so on). Of EROFS `lz4` (the default) or `none`. The others
+        hold files as they are.
       compression_level: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is the default (15 and 9). `xz`, `lz4` and `none` have no
         levels, and any but 0 is an error. docs/compression.md lists what each costs and gains.
       block_size: size of a squashfs data block, a power of two from `4K` to `1M`. Larger blocks compress better and make small
         random reads slower.
+      size_buffer_mb: free space of a writable file system in MiB; 0 is a quarter of the content, at least 64 and at most 1024.
+      preallocate: writes the zeros of that free space, where the image's file would have holes. The bytes are the same.
+      journal: makes ext4 with a journal, of the size that mke2fs gives it. xfs and btrfs need none of this: they have their own.
+      verity: appends a dm-verity hash tree to a squashfs or EROFS image. The initramfs then reads all of the disk against the
+        root hash before it mounts, and does not boot from one where a byte differs. docs/verity.md.
+      verity_root_hash: where the initramfs has the root hash from: `initramfs`, baked in, or `cmdline`, the parameter
+        `roothash=` of the kernel command line, so that one initramfs serves several images.
       compat: `volant-0.7` writes the narrower manifest that the runtime's 0.7 release reads; the default, empty, is the full
         form.
       **kwargs: what every rule has, such as `visibility` and `tags`.
@@ -215,11 +299,17 @@ def fledge_rootfs(
         compat = compat,
         compression = compression,
         compression_level = compression_level,
+        filesystem = filesystem,
         image = image_or_dockerfile(name, image, dockerfile, context, base_images, base, target, build_args, kwargs),
+        journal = journal,
         kernel = kernel,
         manifest = manifest,
         mappings = mappings,
         modes = modes,
         overlay_size = overlay_size,
+        preallocate = preallocate,
+        size_buffer_mb = size_buffer_mb,
+        verity = verity,
+        verity_root_hash = verity_root_hash,
         **kwargs
     )

@@ -7,6 +7,8 @@ package bootconf
 import (
 	"errors"
 	"strings"
+
+	"github.com/fledge-build/fledge/internal/verity/layout"
 )
 
 // Places in the initramfs, without a leading slash.
@@ -15,15 +17,23 @@ const (
 	ModulesDir = "fledge/modules"   // the kernel modules, unpacked
 )
 
+// The root hash of dm-verity on the kernel command line.
+const (
+	VerityCmdline = "cmdline"  // the value of Config.Verity that demands it there
+	RootHashKey   = "roothash" // the parameter
+)
+
 // Config is what the builder of an initramfs tells its init. With Exec the initramfs is the whole system and the init
-// becomes that program; without, it boots from the squashfs disk.
+// becomes that program; without, it boots from the disk.
 type Config struct {
 	Exec        string   // program to become, as CheckExec accepts it, or ""
 	OverlaySize string   // size of the tmpfs that takes writes to the root, as CheckSize accepts it; "" with Exec
+	Verity      string   // root hash of the disk, as CheckVerity accepts it, or "": the disk is not checked
 	Modules     []string // file names in ModulesDir, in the order to load them
 }
 
-// Format renders c: one "key=value" line for the program, one for the overlay's size and one for each module.
+// Format renders c: one "key=value" line for the program, one for the overlay's size, one for
+// the root hash and one for each module.
 func (c Config) Format() []byte {
 	var b []byte
 	line := func(key, value string) {
@@ -33,6 +43,7 @@ func (c Config) Format() []byte {
 	}
 	line("exec", c.Exec)
 	line("overlay_size", c.OverlaySize)
+	line("verity", c.Verity)
 	for _, m := range c.Modules {
 		line("module", m)
 	}
@@ -50,6 +61,8 @@ func Parse(b []byte) (Config, error) {
 			c.Exec, err = value, CheckExec(value)
 		case "overlay_size":
 			c.OverlaySize, err = value, CheckSize(value)
+		case "verity":
+			c.Verity, err = value, CheckVerity(value)
 		case "module":
 			if value == "" || strings.Contains(value, "/") {
 				err = errors.New("bad module name in line \"" + line + "\"")
@@ -65,7 +78,22 @@ func Parse(b []byte) (Config, error) {
 	if c.Exec == "" && c.OverlaySize == "" {
 		return Config{}, errors.New("neither an exec nor an overlay_size line")
 	}
+	if c.Exec != "" && c.Verity != "" {
+		return Config{}, errors.New("an exec line, which boots no disk, and a verity line, which is about one")
+	}
 	return c, nil
+}
+
+// CheckVerity tells whether s is the root hash of a disk, 64 lower-case hex digits, or "cmdline", which demands roothash=
+// and the root hash on the kernel command line.
+func CheckVerity(s string) error {
+	if s == VerityCmdline {
+		return nil
+	}
+	if _, err := layout.ParseHash(s); err != nil {
+		return errors.New("verity " + err.Error() + ", or \"" + VerityCmdline + "\"")
+	}
+	return nil
 }
 
 // CheckExec tells whether path may be the program to become: absolute, in its shortest form (no "//", "." or "..", no

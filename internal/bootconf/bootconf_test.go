@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+const rootHash = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
 func TestFormatAndParse(t *testing.T) {
 	for _, tt := range []struct {
 		config Config
@@ -21,6 +23,11 @@ func TestFormatAndParse(t *testing.T) {
 		{Config{Exec: "/bin/kestrel"}, "exec=/bin/kestrel\n"},
 		{Config{Exec: "/a=b c/d"}, "exec=/a=b c/d\n"},
 		{Config{Exec: "/init2", OverlaySize: "1G"}, "exec=/init2\noverlay_size=1G\n"},
+		{Config{OverlaySize: "1G", Verity: "cmdline"}, "overlay_size=1G\nverity=cmdline\n"},
+		{
+			Config{OverlaySize: "1G", Verity: rootHash, Modules: []string{"dm-verity.ko"}},
+			"overlay_size=1G\nverity=" + rootHash + "\nmodule=dm-verity.ko\n",
+		},
 		{Config{Exec: "/bin/kestrel", Modules: []string{"virtio.ko"}}, "exec=/bin/kestrel\nmodule=virtio.ko\n"},
 	} {
 		if diff := cmp.Diff(tt.text, string(tt.config.Format())); diff != "" {
@@ -52,6 +59,10 @@ func TestParseRefuses(t *testing.T) {
 		"exec=/bin/../x\n":                   "is not the shortest form",
 		"exec=/x\n/y\n":                      `unknown line "/y"`,
 		"overlay_size=lots\nmodule=x.ko\n":   `overlay_size "lots" is not a size`,
+		"overlay_size=1G\nverity=\n":         `verity "" is not 64 lower-case hex digits, or "cmdline"`,
+		"overlay_size=1G\nverity=off\n":      `verity "off" is not 64 lower-case hex digits, or "cmdline"`,
+		"exec=/x\nverity=" + rootHash + "\n": "an exec line, which boots no disk, and a verity line",
+		"verity=cmdline\n":                   "neither an exec nor an overlay_size line",
 		"overlay_size=1G\n\nmodule=x.ko\n\n": "unknown line",
 	} {
 		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -96,6 +107,7 @@ func TestCheckExec(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"overlay_size=1G\n", "exec=/bin/kestrel\n", "exec=/i\noverlay_size=50%\nmodule=a.ko\nmodule=b.ko\n", "exec=/a//b\n", "=\n",
+		"overlay_size=1G\nverity=cmdline\n", "overlay_size=1G\nverity=" + rootHash + "\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -108,6 +120,9 @@ func FuzzParse(f *testing.F) {
 			if err := CheckSize(c.OverlaySize); err != nil {
 				t.Error(err)
 			}
+		}
+		if c.Verity != "" && (CheckVerity(c.Verity) != nil || c.Exec != "") {
+			t.Errorf("verity %q with exec %q", c.Verity, c.Exec)
 		}
 		if c.Exec != "" && path.Clean(c.Exec) != c.Exec {
 			t.Errorf("Exec %q, path.Clean makes it %q", c.Exec, path.Clean(c.Exec))

@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Init        []byte        // a static Linux program, /init
 	OverlaySize string        // default size of the overlay; see bootconf.CheckSize
+	Verity      string        // root hash that the disk must have, or where it is given; "" is any disk; see bootconf.CheckVerity
 	Modules     []kmod.Module // in the order to load them; all for the init's architecture
 }
 
@@ -28,6 +29,11 @@ type Options struct {
 func Write(w io.Writer, o Options) error {
 	if err := bootconf.CheckSize(o.OverlaySize); err != nil {
 		return err
+	}
+	if o.Verity != "" {
+		if err := bootconf.CheckVerity(o.Verity); err != nil {
+			return err
+		}
 	}
 	if err := checkPrograms(o.Init, o.Modules); err != nil {
 		return err
@@ -49,7 +55,7 @@ func writeGzip(w io.Writer, write func(io.Writer) error) error {
 }
 
 func writeArchive(w io.Writer, o Options) error {
-	conf := bootconf.Config{OverlaySize: o.OverlaySize, Modules: fileNames(o.Modules)}
+	conf := bootconf.Config{OverlaySize: o.OverlaySize, Verity: o.Verity, Modules: fileNames(o.Modules)}
 	a := archive{w: cpio.NewWriter(w)}
 	a.addBase("dev", "proc", "sys", "fledge", bootconf.ModulesDir)
 	a.add(cpio.Header{Name: "init", Mode: cpio.TypeRegular | 0o755}, o.Init)

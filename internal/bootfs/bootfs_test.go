@@ -124,6 +124,7 @@ func TestWriteRefuses(t *testing.T) {
 		want string
 	}{
 		{Options{Init: amd64, OverlaySize: "big"}, `overlay_size "big" is not a size`},
+		{Options{Init: amd64, OverlaySize: "1G", Verity: "on"}, `verity "on" is not 64 lower-case hex digits, or "cmdline"`},
 		{Options{Init: amd64}, `overlay_size "" is not a size`},
 		{Options{Init: []byte("#!/bin/sh\n"), OverlaySize: "1G"}, "init: not a Linux program"},
 		{Options{Init: program(62, true), OverlaySize: "1G"}, "init: it needs a dynamic loader"},

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/fledge-build/fledge/internal/sparsefile"
 )
@@ -14,15 +15,20 @@ import (
 // WriteWithDigest makes the file at out with what write puts out, and the file at digestOut with its digest and a
 // newline. Both appear or none: what was there before stays when write or anything after it fails.
 func WriteWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
+	return writeWithDigest(out, digestOut, false, func(o *Output) error { return write(o) })
+}
+
+// WriteFileWithDigest is WriteWithDigest for who has to read back what was written.
+func WriteFileWithDigest(out, digestOut string, write func(o *Output) error) (digest string, err error) {
 	return writeWithDigest(out, digestOut, false, write)
 }
 
 // WriteSparseWithDigest is WriteWithDigest for a file that takes no space where it is zeros.
 func WriteSparseWithDigest(out, digestOut string, write func(w io.Writer) error) (digest string, err error) {
-	return writeWithDigest(out, digestOut, true, write)
+	return writeWithDigest(out, digestOut, true, func(o *Output) error { return write(o) })
 }
 
-func writeWithDigest(out, digestOut string, sparse bool, write func(w io.Writer) error) (digest string, err error) {
+func writeWithDigest(out, digestOut string, sparse bool, write func(o *Output) error) (digest string, err error) {
 	published := false
 	err = WriteFile(out, func(f *os.File) error {
 		to, finish := io.Writer(f), func() error { return nil }
@@ -30,9 +36,9 @@ func writeWithDigest(out, digestOut string, sparse bool, write func(w io.Writer)
 			holes := sparsefile.New(f)
 			to, finish = holes, holes.Close
 		}
-		w := newHashingWriter(to)
-		err := write(w)
-		sum, closeErr := w.close()
+		o := newOutput(to, f)
+		err := write(o)
+		sum, closeErr := o.close()
 		err = cmp.Or(err, closeErr)
 		if err == nil {
 			err = finish()
@@ -54,11 +60,14 @@ func writeWithDigest(out, digestOut string, sparse bool, write func(w io.Writer)
 	return digest, err
 }
 
-// hashingWriter writes to f and computes the SHA-256 of the same bytes at the same time.
-type hashingWriter struct {
-	f     io.Writer
+// Output is a file that is written from front to back and computes the SHA-256 of its bytes at the same time.
+type Output struct {
+	to    io.Writer // the file, or what leaves holes in it
+	file  *os.File
 	h     hash.Hash
-	small []byte // bytes that wait to be written together
+	size  int64      // in the file and hashed
+	mu    sync.Mutex // of the readers, who write what waits
+	small []byte     // bytes that wait to be written together
 	work  chan []byte
 	done  chan struct{}
 }
@@ -66,49 +75,71 @@ type hashingWriter struct {
 // Pieces below hashBuffer are collected, since each write costs a hand-over between goroutines.
 const hashBuffer = 256 << 10
 
-func newHashingWriter(f io.Writer) *hashingWriter {
-	w := &hashingWriter{
-		f: f, h: sha256.New(), small: make([]byte, 0, hashBuffer), work: make(chan []byte), done: make(chan struct{}),
+func newOutput(to io.Writer, file *os.File) *Output {
+	o := &Output{
+		to: to, file: file, h: sha256.New(), small: make([]byte, 0, hashBuffer), work: make(chan []byte), done: make(chan struct{}),
 	}
 	go func() {
-		for p := range w.work {
-			w.h.Write(p)
-			w.done <- struct{}{}
+		for p := range o.work {
+			o.h.Write(p)
+			o.done <- struct{}{}
 		}
 	}()
-	return w
+	return o
 }
 
-func (w *hashingWriter) Write(p []byte) (int, error) {
-	if len(w.small)+len(p) <= cap(w.small) {
-		w.small = append(w.small, p...)
+// Write appends p.
+func (o *Output) Write(p []byte) (int, error) {
+	if len(o.small)+len(p) <= cap(o.small) {
+		o.small = append(o.small, p...)
 		return len(p), nil
 	}
-	if err := w.flush(); err != nil {
+	if err := o.flush(); err != nil {
 		return 0, err
 	}
-	return len(p), w.both(p)
+	return len(p), o.both(p)
 }
 
-func (w *hashingWriter) flush() error {
-	err := w.both(w.small)
-	w.small = w.small[:0]
+// ReadAt reads what was written before. Several goroutines may read at once, none while another writes.
+func (o *Output) ReadAt(p []byte, offset int64) (int, error) {
+	if err := o.flushLocked(); err != nil {
+		return 0, err
+	}
+	return o.file.ReadAt(p, offset)
+}
+
+// Written is the number of bytes written so far, and their SHA-256.
+func (o *Output) Written() (size int64, sum [sha256.Size]byte, err error) {
+	err = o.flushLocked()
+	return o.size, [sha256.Size]byte(o.h.Sum(nil)), err
+}
+
+func (o *Output) flushLocked() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flush()
+}
+
+func (o *Output) flush() error {
+	err := o.both(o.small)
+	o.small = o.small[:0]
 	return err
 }
 
-func (w *hashingWriter) both(p []byte) error {
+func (o *Output) both(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	w.work <- p
-	_, err := w.f.Write(p)
-	<-w.done
+	o.work <- p
+	_, err := o.to.Write(p)
+	<-o.done
+	o.size += int64(len(p))
 	return err
 }
 
 // close writes what waits and gives the hash. It must be called whatever happens; it does not close the file.
-func (w *hashingWriter) close() ([]byte, error) {
-	err := w.flush()
-	close(w.work)
-	return w.h.Sum(nil), err
+func (o *Output) close() ([]byte, error) {
+	err := o.flush()
+	close(o.work)
+	return o.h.Sum(nil), err
 }

@@ -34,18 +34,18 @@ func TestErofs(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer out.Close()
-		o := ErofsOptions{Codec: spec, Required: []string{"/app"}}
-		stats, err := Erofs(context.Background(), out, packs, o)
+		o := RootfsOptions{Filesystem: packing.Erofs, Codec: spec, Required: []string{"/app"}}
+		stats, err := Rootfs(context.Background(), out, packs, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := `dropped 1 extended attributes, the first "odd.name" of "/app": erofs stores only those of the namespaces user, ` +
 			`trusted and security, and access control lists`
-		if got := ErofsWarnings(stats); !slices.Equal(got, []string{want}) {
+		if got := stats.Warnings; !slices.Equal(got, []string{want}) {
 			t.Errorf("warnings %q", got)
 		}
 		o.Required = []string{"/missing"}
-		if _, err := Erofs(context.Background(), &strings.Builder{}, packs, o); err == nil ||
+		if _, err := Rootfs(context.Background(), &strings.Builder{}, packs, o); err == nil ||
 			!strings.Contains(err.Error(), "/missing is not an executable file of the image") {
 			t.Errorf("error %v", err)
 		}

@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
 	"github.com/fledge-build/fledge/internal/tomlread"
+	"github.com/fledge-build/fledge/internal/verity"
 )
 
 // CompatVolant07 is the Compat for the manifest parser of Volant 0.7.
@@ -18,9 +20,10 @@ const CompatVolant07 = "volant-0.7"
 
 // File is an artifact of the build.
 type File struct {
-	Name     string // beside the manifest
-	Format   string // of a rootfs; that of an initramfs shows in its name
-	Checksum string // sha256:<64 hex digits>
+	Name     string         // beside the manifest
+	Format   string         // of a rootfs; that of an initramfs shows in its name
+	Checksum string         // sha256:<64 hex digits>
+	Verity   *verity.Params // of a rootfs with a hash tree of dm-verity, else nil
 }
 
 // Options are what manifest.toml does not say.
@@ -71,7 +74,8 @@ func Generate(file string, src []byte, o Options) (*Manifest, error) {
 }
 
 var (
-	rootfsFormats    = []string{"squashfs", "ext4", "xfs", "btrfs", "raw", "qcow2"}
+	rootfsFormats    = []string{"squashfs", "erofs", "ext4", "xfs", "btrfs", "raw", "qcow2"}
+	verityFormats    = []string{"squashfs", "erofs"}
 	initramfsFormats = []string{"cpio", "cpio.gz", "cpio.zst", "cpio.xz", "cpio.lz4"}
 )
 
@@ -83,7 +87,11 @@ func (m *Manifest) addArtifacts(o Options) error {
 		if !slices.Contains(rootfsFormats, f.Format) {
 			return fmt.Errorf("rootfs format %q is not known%s", f.Format, tomlread.Suggest(f.Format, rootfsFormats))
 		}
-		m.RootFS = &Artifact{relativeURL(f.Name), f.Format, f.Checksum}
+		if f.Verity != nil && !slices.Contains(verityFormats, f.Format) {
+			return fmt.Errorf("rootfs format %q has no hash tree of dm-verity: those that the guest cannot write to have one, %s",
+				f.Format, strings.Join(verityFormats, " and "))
+		}
+		m.RootFS = &Artifact{relativeURL(f.Name), f.Format, f.Checksum, f.Verity}
 	}
 	if f := o.Initramfs; f != nil {
 		i := slices.IndexFunc(initramfsFormats, func(s string) bool { return strings.HasSuffix(f.Name, "."+s) })
@@ -91,7 +99,7 @@ func (m *Manifest) addArtifacts(o Options) error {
 			return fmt.Errorf("initramfs %s: the name must end with one of .%s", f.Name,
 				strings.Join(initramfsFormats, ", ."))
 		}
-		m.Initramfs = &Artifact{relativeURL(f.Name), initramfsFormats[i], f.Checksum}
+		m.Initramfs = &Artifact{URL: relativeURL(f.Name), Format: initramfsFormats[i], Checksum: f.Checksum}
 	}
 	return nil
 }
@@ -106,6 +114,12 @@ func (m *Manifest) narrow() {
 	if m.RootFS != nil && m.RootFS.Format != "raw" && m.RootFS.Format != "qcow2" {
 		m.Labels[labelFormat] = m.RootFS.Format
 		m.RootFS.Format = "raw"
+	}
+	if m.RootFS != nil && m.RootFS.Verity != nil {
+		v := m.RootFS.Verity
+		m.Labels[labelRootHash], m.Labels[labelSalt] = v.RootHash.String(), v.Salt.String()
+		m.Labels[labelHashOffset] = strconv.FormatInt(v.HashOffset, 10)
+		m.RootFS.Verity = nil
 	}
 	if m.Initramfs != nil {
 		m.Initramfs.Format = ""

@@ -17,6 +17,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/fledge-build/fledge/internal/ocilayout"
+	"github.com/fledge-build/fledge/internal/verity"
+	"github.com/fledge-build/fledge/internal/verity/layout"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -26,6 +28,12 @@ var (
 	initramfs = &File{Name: "web.initramfs.cpio.gz", Checksum: "sha256:" + strings.Repeat("ef", 32)}
 )
 
+// checkedImage is one with a hash tree of dm-verity.
+var checkedImage = &File{Name: "web.img", Format: "erofs", Checksum: image.Checksum, Verity: &verity.Params{
+	Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096, DataBlocks: 5, HashOffset: 20480,
+	RootHash: layout.Hash{0: 0x12, 31: 0x34}, Salt: layout.Hash{0: 0x56, 31: 0x78},
+}}
+
 // golden are the cases of testdata: NAME.toml, with NAME.config.json where there is one, gives NAME.json.
 var golden = map[string]Options{
 	"minimal":  {Name: "minimal", RootFS: image},
@@ -33,6 +41,9 @@ var golden = map[string]Options{
 	"image":    {RootFS: &File{Name: "dir/a b%.img", Format: "ext4", Checksum: image.Checksum}},
 	"override": {Initramfs: initramfs},
 	"compat":   {RootFS: image, Initramfs: initramfs, Compat: CompatVolant07},
+
+	"verity":        {RootFS: checkedImage, Initramfs: initramfs},
+	"verity-compat": {RootFS: checkedImage, Initramfs: initramfs, Compat: CompatVolant07},
 }
 
 func TestGolden(t *testing.T) {
@@ -105,14 +116,12 @@ func publishedSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
+// change replaces a part of a manifest.
+type change struct{ old, new string }
+
 // TestSchemaRejects breaks a good manifest in many ways, each of which the schema must notice.
 func TestSchemaRejects(t *testing.T) {
-	schema := publishedSchema(t)
-	raw, err := os.ReadFile(filepath.Join("testdata", "full.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ old, new string }{
+	rejects(t, "full.json", []change{
 		{`"schema_version": "v1"`, `"schema_version": "v2"`},
 		{`"name": "web"`, `"name": "Web"`},
 		{`"name": "web",`, ``},
@@ -136,7 +145,28 @@ func TestSchemaRejects(t *testing.T) {
 		{`"team": "web"`, `"team": 1`},
 		{`"LOG_LEVEL": "info"`, `"LOG_LEVEL": null`},
 		{`"base_url": "http://localhost:8080/<base>?a&b",`, ``},
-	} {
+	})
+	rejects(t, "verity.json", []change{
+		{`"format": "erofs"`, `"format": "ext4"`},
+		{`"algorithm": "sha256"`, `"algorithm": "sha512"`},
+		{`"data_block_size": 4096`, `"data_block_size": 512`},
+		{`"hash_block_size": 4096,`, ``},
+		{`"data_blocks": 5`, `"data_blocks": 0`},
+		{`"hash_offset": 20480`, `"hash_offset": 20481`},
+		{`"root_hash": "1200`, `"root_hash": "120`},
+		{`"salt": "5600`, `"salt": "X600`},
+		{`"salt": "5600`, `"extra": 1, "salt": "5600`},
+	})
+}
+
+func rejects(t *testing.T, file string, changes []change) {
+	t.Helper()
+	schema := publishedSchema(t)
+	raw, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range changes {
 		changed := strings.Replace(string(raw), tt.old, tt.new, 1)
 		if changed == string(raw) {
 			t.Errorf("%s is not in the manifest", tt.old)
@@ -162,6 +192,8 @@ func TestArtifactErrors(t *testing.T) {
 			`rootfs format "squashf" is not known; did you mean "squashfs"?`},
 		{Options{Initramfs: &File{Name: "a.cpio.bz2"}},
 			"initramfs a.cpio.bz2: the name must end with one of .cpio, .cpio.gz, .cpio.zst, .cpio.xz, .cpio.lz4"},
+		{Options{RootFS: &File{Name: "a", Format: "ext4", Verity: checkedImage.Verity}},
+			`rootfs format "ext4" has no hash tree of dm-verity: those that the guest cannot write to have one, squashfs and erofs`},
 		{Options{RootFS: image, Compat: "volant"}, `compat "volant" is not known; known is "volant-0.7"`},
 	} {
 		if _, err := Generate("manifest.toml", src, tt.o); err == nil || err.Error() != tt.want {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/fledge-build/fledge/internal/tomlread"
+	"github.com/fledge-build/fledge/internal/verity"
 )
 
 // Manifest is manifest.json, the runtime's description of an image (Volant image manifest, schema v1). Keys are written
@@ -36,6 +37,8 @@ type Artifact struct {
 	URL      string `json:"url"`              // relative to the manifest
 	Format   string `json:"format,omitempty"` // of a rootfs: squashfs, ext4, …; of an initramfs: cpio, cpio.gz, …
 	Checksum string `json:"checksum"`         // sha256:<64 hex digits>
+	// Verity is the dm-verity hash tree behind a rootfs's file system, nil when it has none.
+	Verity *verity.Params `json:"verity,omitempty"`
 }
 
 // Resources is the size of the machine.
@@ -105,6 +108,11 @@ const (
 	labelType   = LabelPrefix + "workload.type"  // with compat: the type in the full form
 	labelFormat = LabelPrefix + "rootfs.format"  // with compat: the format in the full form
 	labelExpose = LabelPrefix + "network.expose" // with compat: the ports, as "8080:80/tcp 53/udp"
+
+	// With compat: what is needed of rootfs.verity to check an image; all else has one value or follows.
+	labelRootHash   = LabelPrefix + "rootfs.verity.root_hash"
+	labelSalt       = LabelPrefix + "rootfs.verity.salt"
+	labelHashOffset = LabelPrefix + "rootfs.verity.hash_offset"
 )
 
 // JSON renders the manifest, indented by two spaces, with a newline at the end.

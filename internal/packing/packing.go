@@ -2,6 +2,7 @@
 package packing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,23 +14,54 @@ import (
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
 
-// Kinds of images that packs are for.
+// Kinds of images that packs are for: an initramfs, or the file system of a rootfs.
 const (
-	Squashfs  = "squashfs"
 	Initramfs = "initramfs"
+	Squashfs  = "squashfs"
 	Erofs     = "erofs"
+	Ext4      = "ext4"
+	XFS       = "xfs"
+	Btrfs     = "btrfs"
 )
+
+// Filesystems are those of a rootfs, the default first.
+var Filesystems = []string{Squashfs, Erofs, Ext4, XFS, Btrfs}
+
+// Kinds are all of them.
+var Kinds = append([]string{Initramfs}, Filesystems...)
+
+// Writable tells whether a guest writes to images of the kind themselves. They hold files as they are, and so do their
+// packs.
+func Writable(kind string) bool { return kind == Ext4 || kind == XFS || kind == Btrfs }
+
+// PackKind is the kind of packs that an image is linked of. The writable file systems share theirs: they are squashfs's
+// without compression.
+func PackKind(kind string) string {
+	if Writable(kind) {
+		return Squashfs
+	}
+	return kind
+}
+
+// defaultCodec is the compressor where none is asked for.
+var defaultCodec = map[string]string{
+	Initramfs: "gzip", Squashfs: "zstd", Erofs: "lz4", Ext4: "none", XFS: "none", Btrfs: "none",
+}
 
 // Settings say how packs are made. Packs of one image have the same.
 type Settings struct {
-	Kind      string // Squashfs, Initramfs or Erofs
+	Kind      string // one of Kinds
 	Codec     codec.Spec
 	BlockSize int // bytes of a squashfs data block
 	Jobs      int // compressed at once; 0 is one a core. It does not change the pack.
 }
 
-// Codec is the compressor of a kind of image; level 0 is the kind's default.
+// Codec is the compressor of a kind of image; no name and level 0 are the kind's default.
 func Codec(kind, name string, level int) (codec.Spec, error) {
+	name = cmp.Or(name, defaultCodec[kind])
+	if Writable(kind) && (name != "none" || level != 0) {
+		return codec.Spec{}, fmt.Errorf("%s holds files as they are: leave compression and its level out", kind)
+	}
 	if kind == Initramfs && level == 0 {
 		level = cpiopack.DefaultLevel(name)
 	}

@@ -7,17 +7,11 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/agent"
-	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
 // Latest is the Version of an agent that the lock resolves.
 const Latest = "latest"
-
-const (
-	defaultLevel   = 15
-	defaultOverlay = "1G"
-)
 
 type decoder struct{ *tomlread.Decoder }
 
@@ -228,42 +222,6 @@ func (d *decoder) optional(t *tomlread.Table, key string) string {
 		return ""
 	}
 	return d.Text(t, key)
-}
-
-// otherTypes are known, and not written by this version.
-var otherTypes = []string{"ext4", "xfs", "btrfs", "erofs"}
-
-func (d *decoder) filesystem(top *tomlread.Table, strategy string) Filesystem {
-	t := d.Sub(top, "filesystem")
-	f := Filesystem{
-		CompressionLevel: int(d.Integer(t, "compression_level", defaultLevel, 1, 22)),
-		OverlaySize:      cmp.Or(d.stated(t, "overlay_size", "filesystem.", bootconf.CheckSize), defaultOverlay),
-		SizeBufferMB:     int(d.Integer(t, "size_buffer_mb", 0, 0, 1<<30)),
-		Preallocate:      d.Boolean(t, "preallocate"),
-	}
-	if s, _ := t.Value("type").(string); slices.Contains(otherTypes, s) {
-		t.Has("type")
-		d.Errorf(d.Data(t, "type"), `filesystem.type = %q: this version does not write that yet; use "squashfs"`, s)
-	} else {
-		f.Type = d.Choice(t, "type", "squashfs")
-	}
-	if f.Type == "squashfs" && f.SizeBufferMB > 0 {
-		d.Errorf(d.Key(t, "size_buffer_mb"), "filesystem.size_buffer_mb contradicts squashfs, which has no free space: "+
-			"remove it, and set overlay_size to what the guest may write")
-	}
-	if f.Type == "squashfs" && f.Preallocate {
-		d.Errorf(d.Key(t, "preallocate"), "filesystem.preallocate contradicts squashfs, which has no free space; remove it")
-	}
-	switch {
-	case strategy == OCIRootfs && !top.Has("filesystem"):
-		d.Missing(top, "filesystem", `, which strategy = "oci_rootfs" needs: add [filesystem] with type = "squashfs"`)
-	case strategy == Initramfs && t.Present():
-		d.Errorf(t.At(), `[filesystem] is for strategy = "oci_rootfs": an initramfs is unpacked into memory; remove it`)
-	}
-	if strategy != OCIRootfs {
-		return Filesystem{}
-	}
-	return f
 }
 
 func (d *decoder) kernel(top *tomlread.Table, init Init) Kernel {

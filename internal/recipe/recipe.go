@@ -12,7 +12,7 @@ const MaxSize = 1 << 20
 
 // Strategies: what is built.
 const (
-	OCIRootfs = "oci_rootfs" // a squashfs root file system of an image, with the initramfs that boots it
+	OCIRootfs = "oci_rootfs" // a root file system of an image, with the initramfs that boots it
 	Initramfs = "initramfs"  // an initramfs that is the whole system
 )
 
@@ -59,16 +59,19 @@ type Source struct {
 
 // Filesystem says how the root file system is written.
 type Filesystem struct {
-	Type             string // "squashfs"
-	CompressionLevel int    // 1 to 22
+	Type             string // one of packing.Filesystems
+	CompressionLevel int    // of squashfs: 1 to 22; 0 with the others
 	OverlaySize      string // as bootconf.CheckSize has it
-	SizeBufferMB     int    // 0 with squashfs
-	Preallocate      bool   // false with squashfs
+	SizeBufferMB     int    // of the writable ones: 0 is the default of ext4.Options
+	Preallocate      bool   // of the writable ones
+	Journal          bool   // of ext4
+	Verity           bool   // of the read-only ones
+	VerityRootHash   string // with Verity: HashInitramfs or HashCmdline
 }
 
 // DefaultFilesystem is that of a recipe that says no more than oci_rootfs.
 func DefaultFilesystem() Filesystem {
-	return Filesystem{Type: "squashfs", CompressionLevel: defaultLevel, OverlaySize: defaultOverlay}
+	return Filesystem{Type: defaultType, CompressionLevel: defaultLevel, OverlaySize: defaultOverlay}
 }
 
 // Init says what runs first. Without Path and None it is Fledge's init, which starts the agent.

@@ -14,13 +14,18 @@ var squashfs = Filesystem{Type: "squashfs", CompressionLevel: 15, OverlaySize: "
 
 var latest = &Agent{Strategy: Release, Version: Latest, Repository: agents.Repository}
 
+// rootfs is the recipe of nginx in a file system.
+func rootfs(f Filesystem) Recipe {
+	return Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Image: "nginx:alpine"}, Filesystem: f}
+}
+
 // good are right recipes, and what they say. File and Dir are left out.
 var good = []struct {
 	name, src string
 	want      Recipe
 }{
 	{"root file system of an image", oci,
-		Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Image: "nginx:alpine"}, Filesystem: squashfs}},
+		rootfs(squashfs)},
 	{"every key of a root file system", `
 version = "1"
 strategy = "oci_rootfs"
@@ -46,6 +51,15 @@ build_args = { VERSION = "1 = 2", _empty = "" }
 		Kernel:     Kernel{Modules: "lib/modules/6.1", Config: "boot/config-6.1"},
 		Mappings:   []Mapping{{"b/", "/"}, {"a", "/etc/x/"}, {"c d", "/etc/x/"}},
 	}},
+	{"erofs", erofsOci + "size_buffer_mb = 0\npreallocate = false\njournal = false\nverity = true\n", rootfs(
+		Filesystem{Type: "erofs", OverlaySize: "1G", Verity: true, VerityRootHash: "initramfs"})},
+	{"squashfs with the root hash on the command line", oci + "verity = true\nverity_root_hash = \"cmdline\"\n", rootfs(
+		Filesystem{Type: "squashfs", CompressionLevel: 15, OverlaySize: "1G", Verity: true, VerityRootHash: "cmdline"})},
+	{"ext4", ext4Oci + "size_buffer_mb = 1048576\npreallocate = true\njournal = true\noverlay_size = \"64M\"\nverity = false\n", rootfs(
+		Filesystem{Type: "ext4", OverlaySize: "64M", SizeBufferMB: 1 << 20, Preallocate: true, Journal: true})},
+	{"xfs", xfsOci + "size_buffer_mb = 64\njournal = false\n", rootfs(
+		Filesystem{Type: "xfs", OverlaySize: "1G", SizeBufferMB: 64})},
+	{"btrfs", btrfsOci, rootfs(Filesystem{Type: "btrfs", OverlaySize: "1G"})},
 	{"context and target that are not given", head + kestrel + dockerfile + "context = \"\"\ntarget = \"\"\n[filesystem]\n",
 		Recipe{Strategy: OCIRootfs, Agent: latest, Source: Source{Dockerfile: "Dockerfile", Context: "."}, Filesystem: squashfs}},
 	{"neither, and no Dockerfile", head + kestrel + source + "context = \"\"\ntarget = \"\"\n[filesystem]\n",

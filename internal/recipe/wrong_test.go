@@ -22,6 +22,10 @@ const (
 	source     = "[source]\nimage = \"nginx:alpine\"\n"
 	filesystem = "[filesystem]\ntype = \"squashfs\"\n"
 	oci        = head + kestrel + source + filesystem // 9 lines
+	erofsOci   = head + kestrel + source + "[filesystem]\ntype = \"erofs\"\n"
+	ext4Oci    = head + kestrel + source + "[filesystem]\ntype = \"ext4\"\n"
+	xfsOci     = head + kestrel + source + "[filesystem]\ntype = \"xfs\"\n"
+	btrfsOci   = head + kestrel + source + "[filesystem]\ntype = \"btrfs\"\n"
 	cpio       = "version = \"1\"\nstrategy = \"initramfs\"\n"
 	dockerfile = "[source]\ndockerfile = \"Dockerfile\"\n"
 	sum        = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -44,6 +44,8 @@ type Disk struct {
 	// Writable lets the guest write. The file is whole only once the guest has powered off: nothing is forced to the
 	// host's disk before, and blocks that the guest discards become holes.
 	Writable bool
+	// Snapshot lets the guest write, and drops what it wrote when the machine ends: the file stays as it is.
+	Snapshot bool
 }
 
 // Driver starts machines.

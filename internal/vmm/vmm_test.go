@@ -19,7 +19,9 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{"good", func(*Spec) {}, ""},
-		{"everything", func(s *Spec) { s.Initramfs, s.Disks, s.Cmdline = file, []Disk{{file, false}, {file, true}}, "quiet" }, ""},
+		{"everything", func(s *Spec) {
+			s.Initramfs, s.Disks, s.Cmdline = file, []Disk{{File: file}, {File: file, Writable: true}, {File: file, Snapshot: true}}, "quiet"
+		}, ""},
 		{"kernel not given", func(s *Spec) { s.Kernel = "" }, "no kernel: a machine needs one"},
 		{"no kernel", func(s *Spec) { s.Kernel = "none" }, "kernel: stat none: no such file"},
 		{"kernel is a folder", func(s *Spec) { s.Kernel = filepath.Dir(file) }, "is not a file"},

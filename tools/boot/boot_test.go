@@ -33,10 +33,10 @@ func writeFile(t *testing.T, name, content string, mode os.FileMode) string {
 
 func TestParse(t *testing.T) {
 	file := writeFile(t, "spec.json", `{
-		"arch": "arm64", "kernel": "Image", "initramfs": "i", "rootfs": "r", "memory_mb": 128, "cpus": 2, "cmdline": "quiet",
+		"arch": "arm64", "kernel": "Image", "initramfs": "i", "rootfs": "r", "writes": true, "memory_mb": 128, "cpus": 2, "cmdline": "quiet",
 		"expect": ["a"], "http": {"port": 80, "expect": "Hi"}, "timeout_seconds": 9, "repeat": "bazel test //x"}`, 0o644)
 	fromFile := spec{
-		Arch: "arm64", Kernel: "Image", Initramfs: "i", Rootfs: "r", MemoryMB: 128, CPUs: 2, Cmdline: "quiet",
+		Arch: "arm64", Kernel: "Image", Initramfs: "i", Rootfs: "r", Writes: true, MemoryMB: 128, CPUs: 2, Cmdline: "quiet",
 		Expect: []string{"a"}, HTTP: httpGet{Port: 80, Path: "/", Expect: "Hi"}, TimeoutSeconds: 9, Repeat: "bazel test //x",
 	}
 	changed := fromFile
@@ -260,7 +260,7 @@ func TestManifestOnTheCommandLine(t *testing.T) {
 	const content = `{"schema_version": "v1", "name": "hello", "workload": {"type": "http", "entrypoint": ["/x"]}}`
 	file := writeFile(t, "m.json", content, 0o644)
 	s := newSpec()
-	s.Manifest, s.Cmdline, s.Rootfs, s.HTTP.Port = file, "quiet", "r.img", 80
+	s.Manifest, s.Cmdline, s.Rootfs, s.Writes, s.HTTP.Port = file, "quiet", "r.img", true, 80
 	m, err := s.machine(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func TestManifestOnTheCommandLine(t *testing.T) {
 	if !strings.HasPrefix(m.Cmdline, "quiet volant.manifest=H4sI") {
 		t.Errorf("command line %q", m.Cmdline)
 	}
-	if diff := cmp.Diff([]vmm.Disk{{File: "r.img"}}, m.Disks); diff != "" || len(m.Ports) != 1 || m.Ports[0] != 80 {
+	if diff := cmp.Diff([]vmm.Disk{{File: "r.img", Snapshot: true}}, m.Disks); diff != "" || len(m.Ports) != 1 || m.Ports[0] != 80 {
 		t.Errorf("disks %v, ports %v", m.Disks, m.Ports)
 	}
 	s.Manifest = writeFile(t, "bad.json", `{"name": 1}`, 0o644)

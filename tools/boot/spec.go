@@ -26,7 +26,8 @@ type spec struct {
 	Arch      string `json:"arch"` // of the guest, amd64 or arm64; default: this machine's
 	Kernel    string `json:"kernel"`
 	Initramfs string `json:"initramfs"`
-	Rootfs    string `json:"rootfs"`   // image of the first virtio disk, read-only
+	Rootfs    string `json:"rootfs"`   // image of the first virtio disk
+	Writes    bool   `json:"writes"`   // the guest may write to that disk; its file stays as it is
 	Manifest  string `json:"manifest"` // manifest.json, put on the kernel command line as the runtime does
 	MemoryMB  int    `json:"memory_mb"`
 	CPUs      int    `json:"cpus"`
@@ -108,6 +109,7 @@ func (s *spec) flags(file *string) *flag.FlagSet {
 	fs.StringVar(&s.Kernel, "kernel", s.Kernel, "kernel, a `file`")
 	fs.StringVar(&s.Initramfs, "initramfs", s.Initramfs, "initramfs, a `file`")
 	fs.StringVar(&s.Rootfs, "rootfs", s.Rootfs, "image of the first virtio disk, a `file`, attached read-only")
+	fs.BoolVar(&s.Writes, "writes", s.Writes, "let the guest write to that disk; the changes end with the machine")
 	fs.StringVar(&s.Manifest, "manifest", s.Manifest, "manifest.json, a `file`, put on the kernel command line")
 	fs.IntVar(&s.MemoryMB, "memory-mb", s.MemoryMB, "memory in `MiB`")
 	fs.IntVar(&s.CPUs, "cpus", s.CPUs, "`number` of processors")
@@ -168,7 +170,7 @@ func (s *spec) machine(console io.Writer) (vmm.Spec, error) {
 		MemoryMB: s.MemoryMB, CPUs: s.CPUs, Cmdline: s.Cmdline, Console: console,
 	}
 	if s.Rootfs != "" {
-		m.Disks = []vmm.Disk{{File: s.Rootfs}}
+		m.Disks = []vmm.Disk{{File: s.Rootfs, Snapshot: s.Writes}}
 	}
 	if s.HTTP.Port != 0 {
 		m.Ports = []int{s.HTTP.Port}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/vmm"
 	"github.com/fledge-build/fledge/internal/vmm/drivers"
 	"github.com/fledge-build/fledge/tools/fledge/internal/boot"
 	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
@@ -30,7 +32,8 @@ func newBootCommand() *cobra.Command {
 
 IMAGE is a manifest.json, a disk image, whose boot initramfs is beside it (NAME.initramfs.cpio.gz), or an initramfs. Files that a
 manifest names must have the digests that it says. Memory, processors and ports are those of the manifest; ports are passed on from
-127.0.0.1. The manifest goes onto the kernel command line, as the runtime puts it there. Disks are read-only.
+127.0.0.1. The manifest goes onto the kernel command line, as the runtime puts it there. What the guest writes ends with the
+machine, also what it writes to an ext4, xfs or btrfs disk, for which it takes QEMU: the file stays as it is.
 
 In a terminal all keys are the guest's, Ctrl-C too: Ctrl-A x ends the machine, Ctrl-A Ctrl-A types a Ctrl-A. Where standard input is
 no terminal, the guest reads it on its serial console, and an interrupt ends the machine.
@@ -106,11 +109,18 @@ func (f *bootFlags) run(cmd *cobra.Command, image string) error {
 			spec.Kernel = kernel.VMLinux
 		}
 	}
-	driver, err := machine.Driver(drivers.Options{Driver: f.vmm, Arch: m.Arch, Network: len(spec.Ports) > 0, Input: t.In != nil, Note: note})
+	driver, err := machine.Driver(drivers.Options{
+		Driver: f.vmm, Arch: m.Arch, Network: len(spec.Ports) > 0, Input: t.In != nil, Snapshot: snapshot(spec), Note: note,
+	})
 	if err != nil {
 		return err
 	}
 	return boot.Run(cmd.Context(), driver, spec, t, f.limit)
+}
+
+// snapshot tells whether what a guest writes to a disk is dropped.
+func snapshot(spec vmm.Spec) bool {
+	return slices.ContainsFunc(spec.Disks, func(d vmm.Disk) bool { return d.Snapshot })
 }
 
 // check reads what the flags say of the machine.

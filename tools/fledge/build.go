@@ -42,7 +42,7 @@ func newBuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [DOCKERFILE]",
 		Short: "Builds an image from a fledge.toml, or straight from a Dockerfile",
-		Long: `Builds the image that a fledge.toml describes, or that of a Dockerfile with Fledge's defaults: a squashfs root file system
+		Long: `Builds the image that a fledge.toml describes, or that of a Dockerfile with Fledge's defaults: a root file system
 with the initramfs that boots it, or an initramfs that is the whole system, and its manifest.json.
 
 It needs no root. What tags and "latest" mean is pinned in fledge.lock by the first build; fledge update renews it. What
@@ -237,6 +237,9 @@ func report(u *ui.UI, r *build.Result) {
 	for i := len(r.Artifacts) - 1; i >= 0; i-- {
 		a := r.Artifacts[i]
 		lines = append(lines, fmt.Sprintf("%s: %s, %s", a.Path, ui.Size(a.Size), a.Digest))
+	}
+	if r.RootHash != "" {
+		lines = slices.Insert(lines, len(lines)-1, "root hash: "+r.RootHash)
 	}
 	lines[len(lines)-1] += fmt.Sprintf(", in %.1f s", u.Seconds())
 	u.Result(lines, struct {

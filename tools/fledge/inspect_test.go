@@ -109,7 +109,7 @@ func TestInspectManifest(t *testing.T) {
 		t.Errorf("a large manifest: %v", err)
 	}
 	writeManifest(t, manifest, "tool.manifest.json", "sha256:00")
-	if _, _, err := fledge(t, "inspect", manifest); err == nil || !strings.Contains(err.Error(), "neither a squashfs image nor") {
+	if _, _, err := fledge(t, "inspect", manifest); err == nil || !strings.Contains(err.Error(), "this is nothing known: ") {
 		t.Errorf("a manifest that names itself: %v", err)
 	}
 }
@@ -120,14 +120,15 @@ func TestInspectRecognises(t *testing.T) {
 		return strings.Repeat("\x00", offset) + magic + strings.Repeat("\x00", 4096)
 	}
 	for want, content := range map[string]string{
-		"this is an ext2, ext3 or ext4 file system; fledge reads squashfs images and cpio archives": at(0x438, "\x53\xef"),
-		"this is an EROFS file system": at(0x400, "\xe2\xe1\xf5\xe0"),
-		"this is an ELF program":       at(0, "\x7fELF"),
-		"this is an empty file":        "",
-		"neither a squashfs image nor a cpio archive (initramfs): it begins with 6e6f7468696e6720": "nothing known",
-		"data compressed with gzip, read as an initramfs":                                          at(0, "\x1f\x8b"),
-		"names neither a rootfs nor an initramfs":                                                  "{}",
-		"squashfs: superblock: version":                                                            at(0, "hsqs"),
+		"erofs: the superblock is damaged: blocks of 2^0 bytes":                                                    at(0x400, "\xe2\xe1\xf5\xe0"),
+		"xfs: the superblock is damaged: blocks of 2^0 bytes":                                                      at(0, "XFSB"),
+		"this is an F2FS file system; fledge reads images of squashfs, erofs, ext4, xfs, btrfs, and cpio archives": at(0x400, "\x10\x20\xf5\xf2"),
+		"this is an ELF program":                                 at(0, "\x7fELF"),
+		"this is an empty file":                                  "",
+		"this is nothing known: it begins with 6e6f7468696e6720": "nothing known",
+		"data compressed with gzip, read as an initramfs":        at(0, "\x1f\x8b"),
+		"names neither a rootfs nor an initramfs":                "{}",
+		"squashfs: superblock: version":                          at(0, "hsqs"),
 	} {
 		name := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {

@@ -92,6 +92,9 @@ func diskState(sys string) int {
 	return state
 }
 
+// isReadOnly tells whether the machine's monitor lets nobody write to the disk.
+func isReadOnly(sys, disk string) bool { return attribute(sys+"/block/"+disk+"/ro") == "1" }
+
 func attribute(path string) string {
 	b, _ := readFile(path)
 	return strings.TrimSuffix(string(b), "\n")
@@ -100,46 +103,6 @@ func attribute(path string) string {
 func hasDriver(dev string) bool {
 	var st syscall.Stat_t
 	return syscall.Stat(dev+"/driver", &st) == nil
-}
-
-// fileSystems are the ones that a rootfs may have, each with the magic number of its superblock.
-var fileSystems = [...]struct {
-	name   string
-	offset int
-	magic  string
-}{
-	{"squashfs", 0, "hsqs"},
-}
-
-// superblockSize is how much of a disk the table above looks at.
-const superblockSize = 4096
-
-// detect tells which file system the disk holds.
-func detect(dev string) (string, error) {
-	fd, err := syscall.Open(dev, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return "", fail("open "+dev, err, "")
-	}
-	defer syscall.Close(fd)
-	b := make([]byte, superblockSize)
-	n, err := syscall.Pread(fd, b, 0)
-	if err != nil {
-		return "", fail("read "+dev, err, "")
-	}
-	if fs := fileSystemOf(b[:n]); fs != "" {
-		return fs, nil
-	}
-	return "", fail(dev+" holds no squashfs, its first bytes are "+hex(b[:min(n, 8)]), nil, attachImage)
-}
-
-// fileSystemOf is the name of the file system that starts with b, or "".
-func fileSystemOf(b []byte) string {
-	for _, fs := range fileSystems {
-		if end := fs.offset + len(fs.magic); end <= len(b) && string(b[fs.offset:end]) == fs.magic {
-			return fs.name
-		}
-	}
-	return ""
 }
 
 func hex(b []byte) string {

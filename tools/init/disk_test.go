@@ -82,6 +82,13 @@ func TestDiskState(t *testing.T) {
 	}
 }
 
+func TestIsReadOnly(t *testing.T) {
+	sys := sysfs(t, map[string]string{"block/vda/ro": "0\n", "block/vdb/ro": "1\n"})
+	if isReadOnly(sys, "vda") || !isReadOnly(sys, "vdb") {
+		t.Error("vda should take writes, and vdb none")
+	}
+}
+
 func TestWaitForDisk(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		start := time.Now()
@@ -104,25 +111,4 @@ func TestWaitForDisk(t *testing.T) {
 			t.Errorf("got %q, %v", name, err)
 		}
 	})
-}
-
-func TestDetect(t *testing.T) {
-	for _, tt := range []struct{ content, fs, err string }{
-		{"hsqs" + strings.Repeat("\x00", 92), "squashfs", ""},
-		{"sqsh" + strings.Repeat("\x00", 92), "", "holds no squashfs, its first bytes are 73 71 73 68 00 00 00 00"},
-		{"hsq", "", "holds no squashfs, its first bytes are 68 73 71"},
-		{"", "", "holds no squashfs"},
-	} {
-		disk := filepath.Join(t.TempDir(), "disk")
-		if err := os.WriteFile(disk, []byte(tt.content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		fs, err := detect(disk)
-		if fs != tt.fs || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-			t.Errorf("detect(%.10q) = %q, %v; want %q, %q", tt.content, fs, err, tt.fs, tt.err)
-		}
-	}
-	if _, err := detect("/nonexistent"); err == nil || err.Error() != "open /nonexistent: no such file or directory" {
-		t.Errorf("a missing disk: %v", err)
-	}
 }

@@ -4,9 +4,10 @@
 //
 //   - With a program to become, the initramfs is the whole system: it mounts what every program expects and becomes that
 //     program.
-//   - Without, the initramfs boots a squashfs image: it mounts the first virtio disk read-only, lays one tmpfs over it for
-//     writes, makes that the root and becomes the image's agent. The tmpfs may grow to the size that the image's rule
-//     gave; overlay_size= on the kernel command line overrules it.
+//   - Without, the initramfs boots an image, the first virtio disk: it makes that the root and becomes the image's agent.
+//     A file system that takes no writes, squashfs or erofs, is mounted read-only with one tmpfs over it for writes, which
+//     may grow to the size that the image's rule gave; overlay_size= on the kernel command line overrules it. One that
+//     takes them, ext4, xfs or btrfs, is the root itself and keeps what is written, unless the disk is read-only.
 //
 // In both it loads the bundled kernel modules first. A step that fails prints one line that starts with
 // "fledge-init: error:" and powers the machine off.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/fledge-build/fledge/internal/bootconf"
+	"github.com/fledge-build/fledge/internal/verity/layout"
 )
 
 const (
@@ -26,7 +27,15 @@ func bootDisk(conf bootconf.Config) error {
 	if err := openMachine(conf.Modules); err != nil {
 		return err
 	}
-	size, quiet, err := parameters(conf.OverlaySize)
+	cmdline, err := readFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	size, err := overlaySize(conf.OverlaySize, string(cmdline))
+	if err != nil {
+		return err
+	}
+	root, err := rootHash(conf.Verity, string(cmdline))
 	if err != nil {
 		return err
 	}
@@ -34,37 +43,49 @@ func bootDisk(conf bootconf.Config) error {
 	if err != nil {
 		return err
 	}
-	fs, err := detect("/dev/" + disk)
+	did, err := mountDisk(disk, size, root)
 	if err != nil {
-		return err
-	}
-	if err := mountOverlay("/dev/"+disk, fs, size); err != nil {
 		return err
 	}
 	if err := switchRoot(); err != nil {
 		return err
 	}
-	if !quiet {
-		say("/dev/" + disk + " (" + fs + "), overlay " + size + ", " + agent + " " + agentArg)
+	if !isQuiet(string(cmdline)) {
+		say(did + ", " + agent + " " + agentArg)
 	}
 	return become(agent, agentArg)
 }
 
-// parameters reads the kernel command line: whether to be quiet, and the overlay's size if it overrules the
-// configuration's. /proc must be mounted.
-func parameters(configured string) (size string, quiet bool, err error) {
-	line, err := readFile("/proc/cmdline")
+// mountDisk makes the disk newRoot, and tells what it did. root is the root hash that the disk must have, or nil.
+func mountDisk(disk, overlaySize string, root *layout.Hash) (did string, err error) {
+	dev := "/dev/" + disk
+	fs, head, err := detect(dev)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	size = bootconf.FromCommandLine(string(line), "overlay_size")
+	what := dev + " (" + fs.name + ")"
+	if root != nil {
+		if dev, err = openVerified(dev, fs, head, *root); err != nil {
+			return "", err
+		}
+		what += ", verified"
+	}
+	if fs.writable() && !isReadOnly(sysRoot, disk) {
+		return what + ", read-write", mount{dev, newRoot, fs.name, 0, ""}.do()
+	}
+	return what + ", overlay " + overlaySize, mountOverlay(dev, fs.name, overlaySize)
+}
+
+// overlaySize is the configured size, unless the kernel command line has another.
+func overlaySize(configured, cmdline string) (string, error) {
+	size := bootconf.FromCommandLine(cmdline, "overlay_size")
 	if size == "" {
-		return configured, isQuiet(string(line)), nil
+		return configured, nil
 	}
 	if err := bootconf.CheckSize(size); err != nil {
-		return "", false, fail("kernel command line", err, "")
+		return "", fail("kernel command line", err, "")
 	}
-	return size, isQuiet(string(line)), nil
+	return size, nil
 }
 
 func isQuiet(cmdline string) bool {

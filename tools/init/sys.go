@@ -37,9 +37,13 @@ func (m mount) do() error {
 func (m mount) explain(err error) error {
 	hint := "the kernel's messages above may tell more"
 	if err == syscall.ENODEV {
-		hint = "the kernel lacks " + m.fs + ": bundle its modules with the image, or use one that has it built in"
+		hint = lacks(m.fs)
 	}
 	return fail("mount "+m.source+" ("+m.fs+") on "+m.target, err, hint)
+}
+
+func lacks(modules string) string {
+	return "the kernel lacks " + modules + ": bundle its modules with the image, or use one that has it built in"
 }
 
 // fail makes an error of what was tried, why it failed and what to do about it; the last two may be missing.
@@ -51,6 +55,14 @@ func fail(what string, why error, hint string) error {
 		what += "; " + hint
 	}
 	return errors.New(what)
+}
+
+// decimal is for offsets and sizes.
+func decimal(n uint64) string {
+	if n < 10 {
+		return string('0' + rune(n))
+	}
+	return decimal(n/10) + decimal(n%10)
 }
 
 // say prints one line on the console.

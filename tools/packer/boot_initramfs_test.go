@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cavaliergopher/cpio"
+
+	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/cli"
 )
 
@@ -140,6 +144,55 @@ func TestBootInitramfs(t *testing.T) {
 	}
 }
 
+// TestBootInitramfsVerity looks for the line that the init reads.
+func TestBootInitramfsVerity(t *testing.T) {
+	file, params := verityFile(t)
+	dir, init, _ := bootFiles(t)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "overlay_size=1G\n"},
+		{[]string{"--verity", file}, "overlay_size=1G\nverity=" + params.RootHash.String() + "\n"},
+		{[]string{"--verity-cmdline"}, "overlay_size=1G\nverity=cmdline\n"},
+	} {
+		out := filepath.Join(dir, "out")
+		if err := runBootInitramfs(t.Context(), append([]string{"--init", init, "--out", out}, tt.args...), io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fileOf(t, z, bootconf.File); got != tt.want {
+			t.Errorf("%q: the configuration is %q, want %q", tt.args, got, tt.want)
+		}
+	}
+}
+
+// fileOf is the content of a file in an archive.
+func fileOf(t *testing.T, archive io.Reader, name string) string {
+	t.Helper()
+	for r := cpio.NewReader(archive); ; {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Name == name {
+			b, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b)
+		}
+	}
+}
+
 func TestBootInitramfsErrors(t *testing.T) {
 	dir, init, modules := bootFiles(t, "virtio_pci", "virtio_blk", "overlay")
 	out, config := filepath.Join(dir, "out"), kernelConfig(t, squashless+"CONFIG_OVERLAY_FS=m\n")
@@ -167,6 +220,10 @@ func TestBootInitramfsErrors(t *testing.T) {
 			[]string{"--init", init, "--out", out, "--kernel-config", config, "--kernel-modules", modules}, cli.ExitError,
 			"CONFIG_OVERLAY_FS=m, which a writable overlay needs, but the modules of kernel 6.6.6 have no file of overlay",
 		},
+		{[]string{"--init", init, "--out", out, "--verity", init, "--verity-cmdline"}, cli.ExitUsage,
+			"--verity and --verity-cmdline exclude each other"},
+		{[]string{"--init", init, "--out", out, "--verity", init}, cli.ExitError, "init: not the parameters of dm-verity"},
+		{[]string{"--init", init, "--out", out, "--verity", "none"}, cli.ExitError, "none: no such file"},
 		{[]string{"--init", "none", "--out", out}, cli.ExitError, "none: no such file"},
 		{[]string{"--init", init, "--out", out, "--kernel-modules", "none"}, cli.ExitError, "none: no such file"},
 		{

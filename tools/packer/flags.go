@@ -19,10 +19,11 @@ type compressionFlags struct {
 }
 
 func (c *compressionFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&c.name, "compression", "zstd", "`compressor`: zstd, gzip, xz, lz4 or none")
-	fs.IntVar(&c.level, "level", 0, "`level` of the compressor; 0 is its default: zstd 15, gzip 9, in an initramfs 7")
+	fs.StringVar(&c.name, "compression", "", "`compressor`: zstd, gzip, xz, lz4 or none; "+
+		"the default is zstd for squashfs, gzip for an initramfs, lz4 for erofs, and none for ext4, xfs and btrfs")
+	fs.IntVar(&c.level, "level", 0, "`level` of the compressor; 0 is its default: zstd 15, gzip 9, in an initramfs 6")
 	fs.IntVar(&c.blockSize, "block-size", codec.DefaultBlockSize,
-		"`bytes` of a block, a power of two from 4096 to 1048576")
+		"`bytes` of a squashfs block, a power of two from 4096 to 1048576")
 	fs.IntVar(&c.jobs, "jobs", 0, "blocks compressed at once; 0 is one a core; does not change the output")
 }
 

@@ -94,7 +94,7 @@ func TestInitramfsErrors(t *testing.T) {
 		{[]string{"initramfs", "--out", out}, cli.ExitUsage, "--pack is required"},
 		{[]string{"initramfs", "--compression", "lz4", "--out", out, "--pack", layer}, cli.ExitError, "lz4 cannot be mixed"},
 		{[]string{"rootfs", "--out", out, "--pack", layer}, cli.ExitError, "not a layer pack of this version"},
-		{[]string{"pack", "--for", "ext2", "--layer", text, "--out", out}, cli.ExitUsage, "give squashfs or initramfs"},
+		{[]string{"pack", "--for", "ext2", "--layer", text, "--out", out}, cli.ExitUsage, "give one of initramfs, squashfs, erofs, ext4, xfs, btrfs"},
 		{[]string{"pack-busybox", "--busybox", text, "--out", out}, cli.ExitError, "not a Linux program"},
 		{[]string{"pack-init", "--init", text, "--exec", "/x", "--out", out}, cli.ExitError, "not a Linux program"},
 		{[]string{"pack-init", "--init", text, "--exec", "x", "--out", out}, cli.ExitUsage, "is not an absolute path"},

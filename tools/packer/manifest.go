@@ -23,7 +23,8 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	name := fs.String("name", "", "`name` for a manifest.toml without one")
 	rootfs := fs.String("rootfs", "", "root file system `file`; only its name is used")
 	rootfsDigest := fs.String("rootfs-digest", "", "`file` with its digest")
-	format := fs.String("rootfs-format", "squashfs", "its `format`: squashfs, ext4, xfs, btrfs, raw or qcow2")
+	format := fs.String("rootfs-format", "squashfs", "its `format`: squashfs, erofs, ext4, xfs, btrfs, raw or qcow2")
+	rootfsVerity := fs.String("rootfs-verity", "", "`file` that packer rootfs --verity-out wrote for it")
 	initramfs := fs.String("initramfs", "", "initramfs `file`, named *.cpio or *.cpio.gz, …; only its name is used")
 	initramfsDigest := fs.String("initramfs-digest", "", "`file` with its digest")
 	unpacked := fs.String("initramfs-unpacked", "", "`file` with the bytes of memory that it takes unpacked, to check memory_mb")
@@ -34,11 +35,8 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 	}
 	o := manifest.Options{Name: *name, Compat: *compat, ConfigFile: *config}
 	var err error
-	if o.RootFS, err = artifact("rootfs", *rootfs, *rootfsDigest); err != nil {
+	if o.RootFS, err = rootfsArtifact(*rootfs, *rootfsDigest, *format, *rootfsVerity); err != nil {
 		return err
-	}
-	if o.RootFS != nil {
-		o.RootFS.Format = *format
 	}
 	if o.Initramfs, err = artifact("initramfs", *initramfs, *initramfsDigest); err != nil {
 		return err
@@ -70,6 +68,26 @@ func runManifest(_ context.Context, args []string, stderr io.Writer) error {
 		_, err := w.Write(raw)
 		return err
 	})
+}
+
+// rootfsArtifact is the root file system, with its format and its hash tree if it has one.
+func rootfsArtifact(name, digestFile, format, verityFile string) (*manifest.File, error) {
+	f, err := artifact("rootfs", name, digestFile)
+	if err != nil || f == nil && verityFile == "" {
+		return nil, err
+	}
+	if f == nil {
+		return nil, cli.Usagef("--rootfs-verity needs --rootfs")
+	}
+	f.Format = format
+	if verityFile != "" {
+		params, err := readVerity(verityFile)
+		if err != nil {
+			return nil, err
+		}
+		f.Verity = &params
+	}
+	return f, nil
 }
 
 // readUnpacked reads the number in a file; no file is 0.

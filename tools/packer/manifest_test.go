@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/manifest"
+	"github.com/fledge-build/fledge/internal/verity"
+	"github.com/fledge-build/fledge/internal/verity/layout"
 )
 
 // manifestFiles writes the inputs of packer manifest and returns the flags for them.
@@ -59,7 +62,41 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// verityFile writes the parameters of some image.
+func verityFile(t *testing.T) (file string, params verity.Params) {
+	t.Helper()
+	params = verity.Params{
+		Algorithm: "sha256", DataBlockSize: 4096, HashBlockSize: 4096, DataBlocks: 2, HashOffset: 8192,
+		RootHash: layout.Hash{0: 0x12}, Salt: layout.Hash{0: 0x34},
+	}
+	file = filepath.Join(t.TempDir(), "verity.json")
+	if err := os.WriteFile(file, params.JSON(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file, params
+}
+
+func TestManifestVerity(t *testing.T) {
+	file, params := verityFile(t)
+	args, out := manifestFiles(t, someTOML, someConfig, someDigest)
+	if err := runManifest(t.Context(), append(args, "--rootfs-verity", file), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.RootFS.Verity == nil || *m.RootFS.Verity != params {
+		t.Errorf("rootfs.verity is %+v, want %+v", m.RootFS.Verity, params)
+	}
+}
+
 func TestManifestErrors(t *testing.T) {
+	file, _ := verityFile(t)
+	cut, params := verityFile(t)
+	if err := os.WriteFile(cut, params.JSON()[:9], 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name, toml, config, digest string
 		args                       []string
@@ -81,6 +118,12 @@ func TestManifestErrors(t *testing.T) {
 			`compat "volant" is not known`},
 		{"half an artifact", someTOML, someConfig, someDigest, []string{"--rootfs-digest", ""}, cli.ExitUsage,
 			"--rootfs and --rootfs-digest go together"},
+		{"wrong verity", someTOML, someConfig, someDigest, []string{"--rootfs-verity", cut}, cli.ExitError,
+			"verity.json: the parameters of dm-verity are cut off after 9 bytes"},
+		{"verity of ext4", someTOML, someConfig, someDigest, []string{"--rootfs-format", "ext4", "--rootfs-verity", file}, cli.ExitError,
+			`rootfs format "ext4" has no hash tree of dm-verity`},
+		{"verity of nothing", someTOML, someConfig, someDigest, []string{"--rootfs", "", "--rootfs-digest", "", "--rootfs-verity", file},
+			cli.ExitUsage, "--rootfs-verity needs --rootfs"},
 		{"no output", someTOML, someConfig, someDigest, []string{"--out", ""}, cli.ExitUsage, "--out is required"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

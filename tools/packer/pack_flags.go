@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/packing"
@@ -16,13 +18,15 @@ type packFlags struct {
 
 func (p *packFlags) register(fs *flag.FlagSet) {
 	p.compressionFlags.register(fs)
-	fs.StringVar(&p.target, "for", packing.Squashfs, "`kind` of image that the pack is for: squashfs or initramfs")
+	fs.StringVar(&p.target, "for", packing.Squashfs, "`kind` of image that the pack is for: "+kinds)
 }
+
+var kinds = strings.Join(packing.Kinds, ", ")
 
 // settings checks the flags.
 func (p *packFlags) settings() (packing.Settings, error) {
-	if p.target != packing.Squashfs && p.target != packing.Initramfs {
-		return packing.Settings{}, cli.Usagef("--for %q: give squashfs or initramfs", p.target)
+	if !slices.Contains(packing.Kinds, p.target) {
+		return packing.Settings{}, cli.Usagef("--for %q: give one of %s", p.target, kinds)
 	}
 	spec, err := p.spec(p.target)
 	if p.target == packing.Initramfs {

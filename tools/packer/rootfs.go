@@ -7,54 +7,98 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/ext4"
 	"github.com/fledge-build/fledge/internal/linking"
 	"github.com/fledge-build/fledge/internal/packing"
-	"github.com/fledge-build/fledge/internal/squashfs"
 )
 
+// linked are the file systems that packs are linked into; those that their own programs make are filled from ext4.
+var linked = []string{packing.Squashfs, packing.Erofs, packing.Ext4}
+
+type rootfsFlags struct {
+	linkFlags
+	compressionFlags
+	filesystem  string
+	sizeBuffer  int
+	journal     bool
+	preallocate bool
+	verityOut   string
+}
+
 func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("packer rootfs", flag.ContinueOnError)
-	var comp compressionFlags
-	comp.register(fs)
-	var link linkFlags
-	link.register(fs)
-	if err := parseFlags(fs, args, stderr, "out"); err != nil {
-		return err
-	}
-	spec, err := comp.spec(packing.Squashfs)
+	o, err := parseRootfs(args, stderr)
 	if err != nil {
 		return err
 	}
-	packs, err := link.packs()
+	options, err := o.options()
+	if err != nil {
+		return err
+	}
+	packs, err := o.packs()
 	if err != nil {
 		return err
 	}
 	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
-	var stats squashfs.Stats
-	digest, err := cli.WriteWithDigest(link.out, link.digestOut, func(w io.Writer) (err error) {
-		stats, err = linking.Rootfs(ctx, w, packs, linking.RootfsOptions{
-			Codec: spec, BlockSize: comp.blockSize, Jobs: comp.jobs, TempDir: filepath.Dir(link.out), Required: link.required,
+	made, err := linking.RootfsFile(ctx, o.out, o.digestOut, packs, options)
+	if err == nil && made.Verity != nil {
+		err = cli.WriteBuffered(o.verityOut, func(w io.Writer) error {
+			_, err := w.Write(made.Verity.JSON())
+			return err
 		})
-		return err
-	})
+	}
 	if err != nil {
 		return err
 	}
-	reportRootfs(stderr, link.out, digest, stats)
+	fmt.Fprintf(stderr, "%s: %d bytes, %s, %d files and %d folders; %s\n",
+		o.out, made.Size, made.Digest, made.Files, made.Directories, made.Detail)
+	if made.Verity != nil {
+		fmt.Fprintf(stderr, "%s: dm-verity's root hash is %s, its hash tree begins at byte %d\n", o.out, made.Verity.RootHash, made.Verity.HashOffset)
+	}
+	warn(stderr, made.Warnings...)
 	return nil
 }
 
-// reportRootfs prints one line of summary, and one for each thing that the image could not keep.
-func reportRootfs(w io.Writer, out, digest string, s squashfs.Stats) {
-	fmt.Fprintf(w, "%s: %d bytes, %s, %d files and %d folders; copied %d bytes of data (about %d of them dead)",
-		out, s.Size, digest, s.Files, s.Directories, s.Copied, s.Dead)
-	if s.Repacked > 0 {
-		fmt.Fprintf(w, ", packed %d fragment blocks again", s.Repacked)
+func parseRootfs(args []string, stderr io.Writer) (o rootfsFlags, err error) {
+	fs := flag.NewFlagSet("packer rootfs", flag.ContinueOnError)
+	fs.StringVar(&o.filesystem, "filesystem", packing.Squashfs, "`type` of the image: "+strings.Join(linked, ", "))
+	o.linkFlags.register(fs)
+	o.compressionFlags.register(fs)
+	fs.IntVar(&o.sizeBuffer, "size-buffer-mb", 0,
+		"free space of ext4 in `MiB`; 0 is a quarter of the content, at least 64, at most 1024")
+	fs.BoolVar(&o.journal, "journal", false, "give ext4 a journal")
+	fs.BoolVar(&o.preallocate, "preallocate", false, "write the zeros of ext4's free space, rather than leave holes in the image's file")
+	fs.StringVar(&o.verityOut, "verity-out", "",
+		"append a hash tree of dm-verity to a squashfs or erofs image, and write its parameters to this `file`, as JSON")
+	return o, parseFlags(fs, args, stderr, "out")
+}
+
+// options checks the flags.
+func (o *rootfsFlags) options() (linking.FileOptions, error) {
+	if !slices.Contains(linked, o.filesystem) {
+		return linking.FileOptions{}, cli.Usagef("--filesystem %q: give one of %s", o.filesystem, strings.Join(linked, ", "))
 	}
-	fmt.Fprintln(w)
-	warn(w, linking.RootfsWarnings(s)...)
+	if o.sizeBuffer < 0 || o.sizeBuffer > ext4.MaxSizeBuffer {
+		return linking.FileOptions{}, cli.Usagef("--size-buffer-mb %d: give 0 to %d", o.sizeBuffer, ext4.MaxSizeBuffer)
+	}
+	if !packing.Writable(o.filesystem) && (o.sizeBuffer > 0 || o.journal || o.preallocate) {
+		return linking.FileOptions{}, cli.Usagef("--size-buffer-mb, --journal and --preallocate are for ext4: %s has no free space", o.filesystem)
+	}
+	if packing.Writable(o.filesystem) && o.verityOut != "" {
+		return linking.FileOptions{}, cli.Usagef("--verity-out: %s changes as the guest writes to it, and dm-verity does not let it; leave it out", o.filesystem)
+	}
+	spec, err := o.spec(o.filesystem)
+	return linking.FileOptions{
+		RootfsOptions: linking.RootfsOptions{
+			Filesystem: o.filesystem, Required: o.required, Jobs: o.jobs,
+			Codec: spec, BlockSize: o.blockSize, TempDir: filepath.Dir(o.out),
+			SizeBuffer: o.sizeBuffer, Journal: o.journal,
+		},
+		Preallocate: o.preallocate, Verity: o.verityOut != "",
+	}, err
 }
 
 func warn(w io.Writer, lines ...string) {

@@ -24,14 +24,14 @@ def _link_impl(ctx):
     link = [a for a in analysistest.target_actions(env) if a.mnemonic == "FledgeLink"][0]
     packs = [p.rsplit("/", 1)[1] for p in argument(link.argv, "--pack")]
     asserts.equals(env, ctx.attr.packs, packs)
-    asserts.equals(env, [ctx.attr.level], argument(link.argv, "--level"))
-    asserts.equals(env, ["65536"], argument(link.argv, "--block-size"))
+    for flag, value in ctx.attr.flags.items():
+        asserts.equals(env, [value] if value else [], argument(link.argv, flag))
     return analysistest.end(env)
 
 _link_test = analysistest.make(
     _link_impl,
     attrs = {
-        "level": attr.string(),
+        "flags": attr.string_dict(),  # flag -> value, "" for a flag that must not be there
         "packs": attr.string_list(),
     },
 )
@@ -73,7 +73,7 @@ def rootfs_test_suite(name):
         name = "links_layers_then_agent_then_mappings",
         size = "small",
         target_under_test = "good",
-        level = "3",
+        flags = {"--block-size": "65536", "--compression": "zstd", "--filesystem": "squashfs", "--level": "3"},
         packs = [
             "layers.0.zstd3-64k.pack",
             "layers.1.zstd3-64k.pack",
@@ -94,10 +94,37 @@ def rootfs_test_suite(name):
         name = "shares_the_packs_of_a_base",
         size = "small",
         target_under_test = "on_base",
-        level = "3",
+        flags = {"--block-size": "65536", "--compression": "zstd", "--filesystem": "squashfs", "--level": "3"},
         packs = ["layers.0.zstd3-64k.pack", "layers.1.zstd3-64k.pack", "on_layers.2.zstd3-64k.pack"],
     )
+    for filesystem in ["erofs", "ext4"]:
+        fledge_rootfs(
+            name = "good_" + filesystem,
+            agent = "agent.bin",
+            filesystem = filesystem,
+            image = ":layers",
+            manifest = "m.toml",
+            size_buffer_mb = 100 if filesystem == "ext4" else 0,
+            tags = ["manual"],
+            verity = filesystem == "erofs",
+        )
+    _link_test(
+        name = "links_packs_of_erofs",
+        size = "small",
+        target_under_test = "good_erofs",
+        flags = {"--block-size": "", "--compression": "lz4", "--filesystem": "erofs", "--size-buffer-mb": ""},
+        packs = ["layers.0.lz4-erofs.pack", "layers.1.lz4-erofs.pack", "good_erofs.agent.lz4-erofs.pack"],
+    )
+    _link_test(
+        name = "links_uncompressed_packs_into_ext4",
+        size = "small",
+        target_under_test = "good_ext4",
+        flags = {"--compression": "none", "--filesystem": "ext4", "--size-buffer-mb": "100"},
+        packs = ["layers.0.none-128k.pack", "layers.1.none-128k.pack", "good_ext4.agent.none-128k.pack"],
+    )
     tests = [
+        "links_packs_of_erofs",
+        "links_uncompressed_packs_into_ext4",
         "registers_one_action_a_part",
         "links_layers_then_agent_then_mappings",
         "shares_the_packs_of_a_base",
@@ -123,6 +150,32 @@ def rootfs_test_suite(name):
             "compression": "xz",
             "compression_level": 1,
         }),
+        ("erofs_with_zstd", "compression = \"zstd\": erofs can have lz4 or none", {
+            "compression": "zstd",
+            "filesystem": "erofs",
+            "image": ":layers",
+        }),
+        ("ext4_with_compression", "compression = \"lz4\": ext4 holds files as they are; leave the attribute out", {
+            "compression": "lz4",
+            "filesystem": "ext4",
+            "image": ":layers",
+        }),
+        ("ext4_with_blocks", "block_size is of squashfs, and filesystem = \"ext4\"; leave it out", {
+            "block_size": "64K",
+            "filesystem": "ext4",
+            "image": ":layers",
+        }),
+        ("squashfs_with_buffer", "size_buffer_mb is of btrfs, ext4, xfs, and filesystem = \"squashfs\"; leave it out", {
+            "agent": "agent.bin",
+            "size_buffer_mb": 1,
+        }),
+        ("negative_buffer", "size_buffer_mb = -1: give 0 or more", {"filesystem": "ext4", "size_buffer_mb": -1}),
+        ("journal_of_xfs", "journal is of ext4, and filesystem = \"xfs\"; leave it out", {"filesystem": "xfs", "journal": True}),
+        ("verity_of_ext4", "verity is of erofs, squashfs, and filesystem = \"ext4\"; leave it out", {
+            "filesystem": "ext4",
+            "verity": True,
+        }),
+        ("root_hash_without_verity", "verity_root_hash says where the root hash of verity = True is", {"verity_root_hash": "cmdline"}),
         ("nothing_inside", "give image, agent or mappings", {}),
         ("image_that_is_none", "none of them is index.json", {"image": ":empty_files"}),
     ]:

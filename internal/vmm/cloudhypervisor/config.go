@@ -95,6 +95,9 @@ var ErrNetwork = errors.New("Cloud Hypervisor gives a guest a network only throu
 // ErrInput is the error for guests that are to read from their serial line.
 var ErrInput = errors.New("Fledge gives a guest of Cloud Hypervisor no input on its serial line: use the driver qemu")
 
+// ErrSnapshot is the error for disks whose changes are to be dropped.
+var ErrSnapshot = errors.New("Cloud Hypervisor writes to a disk's file itself: use the driver qemu, or give it a copy of the file")
+
 // check finds what Cloud Hypervisor lacks.
 func check(spec vmm.Spec) error {
 	switch {
@@ -106,6 +109,9 @@ func check(spec vmm.Spec) error {
 		return fmt.Errorf("%d CPUs: Cloud Hypervisor takes up to %d", spec.CPUs, maxCPUs)
 	}
 	for i, d := range spec.Disks {
+		if d.Snapshot {
+			return ErrSnapshot
+		}
 		st, err := os.Stat(d.File)
 		if err != nil {
 			return fmt.Errorf("disk %d: %w", i+1, err)

@@ -23,6 +23,7 @@ type Options struct {
 	Arch            string            // of the guests: amd64 or arm64
 	Network         bool              // the guests get a network or ports, which only QEMU gives without root
 	Input           bool              // the guests read from their serial line, which only QEMU has
+	Snapshot        bool              // a disk of the guests is one whose changes are dropped, which only QEMU has
 	CloudHypervisor string            // program; "" is the one on PATH
 	QEMU            string            // program; "" is the one on PATH
 	Note            func(line string) // told why the usual is not used: Cloud Hypervisor that is named, KVM; may be nil
@@ -69,6 +70,9 @@ func (o Options) cloudHypervisor() (vmm.Driver, error) {
 	}
 	if o.Input {
 		return nil, cloudhypervisor.ErrInput
+	}
+	if o.Snapshot {
+		return nil, cloudhypervisor.ErrSnapshot
 	}
 	noKVM := o.noKVM
 	if noKVM == nil {

@@ -37,6 +37,8 @@ func TestSelect(t *testing.T) {
 		{"auto, named, with network", both, Options{CloudHypervisor: mine, Network: true}, "", QEMU, "a tap device"},
 		{"auto with input", both, Options{Input: true}, "", QEMU, ""},
 		{"input", both, Options{Driver: CloudHypervisor, Input: true}, "", "no input on its serial line: use the driver qemu", ""},
+		{"auto with a snapshot", both, Options{Snapshot: true}, "", QEMU, ""},
+		{"a snapshot", both, Options{Driver: CloudHypervisor, Snapshot: true}, "", "writes to a disk's file itself: use the driver qemu", ""},
 		{"QEMU", both, Options{Driver: QEMU}, "", QEMU, ""},
 		{"no QEMU", none, Options{Driver: QEMU}, "", "no qemu-system-x86_64 on PATH", ""},
 		{"Cloud Hypervisor", both, Options{Driver: CloudHypervisor}, "", CloudHypervisor, ""},

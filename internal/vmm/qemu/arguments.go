@@ -40,7 +40,10 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 	for i, disk := range spec.Disks {
 		id := "disk" + strconv.Itoa(i)
 		access := "readonly=on"
-		if disk.Writable {
+		switch {
+		case disk.Snapshot:
+			access = "snapshot=on,cache=unsafe"
+		case disk.Writable:
 			access = "cache=unsafe,discard=unmap" // the host reads the file only after the machine's end
 		}
 		args = append(args,

@@ -24,7 +24,7 @@ import (
 func TestArguments(t *testing.T) {
 	spec := vmm.Spec{
 		Arch: "arm64", Kernel: "Image", Initramfs: "boot.cpio.gz",
-		Disks:    []vmm.Disk{{File: "a,b.img"}, {File: "c.img", Writable: true}},
+		Disks:    []vmm.Disk{{File: "a,b.img"}, {File: "c.img", Writable: true}, {File: "d.img", Snapshot: true}},
 		MemoryMB: 256, CPUs: 2, Cmdline: "quiet", Ports: []int{80, 443},
 	}
 	got, err := Driver{Program: "qemu"}.arguments(spec, TCG, map[int]int{80: 40080, 443: 40443})
@@ -38,6 +38,7 @@ func TestArguments(t *testing.T) {
 		"-initrd", "boot.cpio.gz",
 		"-drive", "if=none,format=raw,readonly=on,id=disk0,file=a,,b.img", "-device", "virtio-blk-pci,drive=disk0",
 		"-drive", "if=none,format=raw,cache=unsafe,discard=unmap,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
+		"-drive", "if=none,format=raw,snapshot=on,cache=unsafe,id=disk2,file=d.img", "-device", "virtio-blk-pci,drive=disk2",
 		"-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40080-:80,hostfwd=tcp:127.0.0.1:40443-:443",
 		"-device", "virtio-net-pci,netdev=net0,romfile=",
 	}

@@ -1,4 +1,5 @@
-// Package artifact is the one view of what can be inspected: squashfs images and initramfs archives, whoever made them.
+// Package artifact is the one view of what can be inspected: squashfs images and initramfs archives, whoever made them, and,
+// without their files, images of other file systems.
 package artifact
 
 import (
@@ -9,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/packing"
 )
 
-// The kinds of artifacts.
+// The kinds of artifacts that have no other name: all file systems go by that of package packing.
 const (
-	Squashfs = "squashfs"
+	Squashfs = packing.Squashfs
 	CPIO     = "cpio"
 )
 
@@ -35,13 +37,31 @@ type Artifact interface {
 // ErrNotFound is what Walk gives for a path that is not there.
 var ErrNotFound = errors.New("no such file or directory in the image")
 
+// ErrUnlisted is what Walk, Open and Digest give for an artifact whose files fledge does not read.
+var ErrUnlisted = errors.New("its files are not listed")
+
 // Info tells about an artifact as a whole.
 type Info struct {
-	Kind     string        `json:"kind"`            // squashfs or cpio
-	Size     int64         `json:"size"`            // bytes
-	Squashfs *SquashfsInfo `json:"squashfs"`        // of a squashfs
-	Segments []Segment     `json:"segments"`        // of a cpio archive, in their order
-	Notes    []string      `json:"notes,omitempty"` // what a kernel would do silently and the maker hardly meant
+	Kind       string          `json:"kind"`                 // squashfs, cpio, erofs, ext4, xfs or btrfs
+	Size       int64           `json:"size"`                 // bytes
+	Squashfs   *SquashfsInfo   `json:"squashfs"`             // of a squashfs
+	Segments   []Segment       `json:"segments"`             // of a cpio archive, in their order
+	FileSystem *FileSystemInfo `json:"filesystem,omitempty"` // of erofs, ext4, xfs and btrfs
+	Notes      []string        `json:"notes,omitempty"`      // what a kernel would do silently and the maker hardly meant
+}
+
+// FileSystemInfo is what the superblock of a file system other than squashfs says.
+type FileSystemInfo struct {
+	UUID       string   `json:"uuid"`
+	Label      string   `json:"label,omitempty"`
+	BlockSize  uint32   `json:"block_size"` // bytes
+	Blocks     uint64   `json:"blocks"`
+	Bytes      uint64   `json:"bytes"`                 // of all blocks
+	Free       *uint64  `json:"free,omitempty"`        // bytes, also those that only root may use; nil when nothing can be
+	Inodes     *uint64  `json:"inodes,omitempty"`      // nil when the superblock does not count them
+	FreeInodes *uint64  `json:"free_inodes,omitempty"` // of Inodes
+	Created    *int64   `json:"created,omitempty"`     // seconds since 1970-01-01 UTC
+	Features   []string `json:"features,omitempty"`    // as the tools of the file system name them
 }
 
 // SquashfsInfo is what the superblock and the sizes of the tables say.

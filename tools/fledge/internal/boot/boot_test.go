@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,7 +122,8 @@ func TestFindErrors(t *testing.T) {
 }
 
 func TestSpec(t *testing.T) {
-	a := Artifact{Rootfs: "r", Initramfs: "i", ManifestFile: "m", Manifest: &manifest.Manifest{
+	rootfs := filepath.Join(folder(t, map[string]any{"r": diskContent}), "r")
+	a := Artifact{Rootfs: rootfs, Initramfs: "i", ManifestFile: "m", Manifest: &manifest.Manifest{
 		Resources: manifest.Resources{CPUCores: 3, MemoryMB: 333},
 		Network: manifest.Network{Expose: []manifest.Port{
 			{Port: 443, Protocol: "tcp", HostPort: 8443}, {Port: 80, Protocol: "tcp"}, {Port: 80, Protocol: "tcp", HostPort: 1}, {Port: 53, Protocol: "udp"},
@@ -135,7 +137,7 @@ func TestSpec(t *testing.T) {
 	line := got.Cmdline
 	got.Cmdline = ""
 	want := vmm.Spec{
-		Arch: "arm64", Kernel: "k", Initramfs: "i", Disks: []vmm.Disk{{File: "r"}}, MemoryMB: 333, CPUs: 3,
+		Arch: "arm64", Kernel: "k", Initramfs: "i", Disks: []vmm.Disk{{File: rootfs}}, MemoryMB: 333, CPUs: 3,
 		Ports: []int{22, 80, 443}, HostPorts: map[int]int{22: 0, 80: 8080, 443: 8443},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || !strings.HasPrefix(line, "quiet a=b volant.manifest=H4sI") {
@@ -154,6 +156,24 @@ func TestSpec(t *testing.T) {
 		if s, _, err := tt.artifact.Spec(tt.machine); err != nil || s.MemoryMB != tt.memory || s.CPUs != tt.cpus {
 			t.Errorf("%+v: %d MiB, %d CPUs, %v", tt.machine, s.MemoryMB, s.CPUs, err)
 		}
+	}
+}
+
+// TestSnapshot lets a guest write to what it can write to, and to nothing else.
+func TestSnapshot(t *testing.T) {
+	at := func(offset int, magic string) string { return strings.Repeat("\x00", offset) + magic }
+	dir := folder(t, map[string]any{
+		"ext4": at(1080, "\x53\xef"), "xfs": "XFSB", "btrfs": at(65600, "_BHRfS_M"),
+		"squashfs": "hsqs", "erofs": at(1024, "\xe2\xe1\xf5\xe0"), "disk": at(510, "\x55\xaa"), "empty": "",
+	})
+	for name, want := range map[string]bool{"ext4": true, "xfs": true, "btrfs": true, "squashfs": false, "erofs": false, "disk": false, "empty": false} {
+		spec, _, err := Artifact{Rootfs: filepath.Join(dir, name)}.Spec(Machine{})
+		if err != nil || len(spec.Disks) != 1 || spec.Disks[0].Snapshot != want || spec.Disks[0].Writable {
+			t.Errorf("%s: %+v, %v", name, spec.Disks, err)
+		}
+	}
+	if _, _, err := (Artifact{Rootfs: filepath.Join(dir, "gone")}).Spec(Machine{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

@@ -3,11 +3,15 @@ package boot
 import (
 	"cmp"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/vmm"
+	"github.com/fledge-build/fledge/tools/fledge/internal/superblock"
 )
 
 // The size of a machine that no manifest tells; it is that of manifests which say nothing.
@@ -34,7 +38,11 @@ func (a Artifact) Spec(m Machine) (spec vmm.Spec, notes []string, err error) {
 		Cmdline: strings.Join(m.Append, " "), HostPorts: map[int]int{},
 	}
 	if a.Rootfs != "" {
-		spec.Disks = []vmm.Disk{{File: a.Rootfs}}
+		disk, err := rootDisk(a.Rootfs)
+		if err != nil {
+			return spec, nil, err
+		}
+		spec.Disks = []vmm.Disk{disk}
 	}
 	if a.Manifest != nil {
 		spec.MemoryMB = cmp.Or(m.MemoryMB, int(a.Manifest.Resources.MemoryMB), defaultMemoryMB)
@@ -60,6 +68,17 @@ func (a Artifact) Spec(m Machine) (spec vmm.Spec, notes []string, err error) {
 	}
 	slices.Sort(spec.Ports)
 	return spec, notes, nil
+}
+
+// rootDisk is the disk of a root file system. The guest writes to one that it can write to, and the file stays as it is.
+func rootDisk(file string) (vmm.Disk, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return vmm.Disk{}, err
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, superblock.HeadSize))
+	return vmm.Disk{File: file, Snapshot: packing.Writable(superblock.Kind(head))}, err
 }
 
 // ports adds the manifest's.

@@ -45,7 +45,7 @@ type Options struct {
 
 // Artifact is a file that a build made.
 type Artifact struct {
-	Kind   string `json:"kind"` // rootfs, initramfs or manifest
+	Kind   string `json:"kind"` // rootfs, verity, initramfs or manifest
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`   // in bytes
 	Digest string `json:"digest"` // sha256:HEX
@@ -65,6 +65,7 @@ type Result struct {
 	Artifacts []Artifact `json:"artifacts"`
 	Layers    []Layer    `json:"layers"`
 	Files     int        `json:"files"`
+	RootHash  string     `json:"root_hash,omitempty"` // of dm-verity, 64 hexadecimal digits
 }
 
 // task is a build on its way.
@@ -155,18 +156,20 @@ func (t *task) openPacks() (err error) {
 	return err
 }
 
-// blockSize is that of squashfs images: the default of the rules.
+// blockSize is that of squashfs images and of packs of the writable file systems: the default of the rules.
 const blockSize = 128 << 10
 
 // Settings are what the layers of a recipe are packed with.
 func Settings(r *recipe.Recipe) (s packing.Settings, err error) {
 	if r.Strategy == recipe.Initramfs {
 		s.Kind = packing.Initramfs
-		s.Codec, err = packing.Codec(s.Kind, "gzip", 0)
+		s.Codec, err = packing.Codec(s.Kind, "", 0)
 		return s, err
 	}
-	s.Kind, s.BlockSize = packing.Squashfs, blockSize
-	s.Codec, err = packing.Codec(s.Kind, "zstd", r.Filesystem.CompressionLevel)
+	if s.Kind = packing.PackKind(r.Filesystem.Type); s.Kind == packing.Squashfs {
+		s.BlockSize = blockSize
+	}
+	s.Codec, err = packing.Codec(r.Filesystem.Type, "", r.Filesystem.CompressionLevel)
 	return s, err
 }
 

@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/initramfs"
 	"github.com/fledge-build/fledge/internal/linking"
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/recipe"
-	"github.com/fledge-build/fledge/internal/squashfs"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -36,57 +34,6 @@ func (t *task) link(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	return r, t.writeManifest(r, o)
-}
-
-func (t *task) linkRootfs(ctx context.Context, r *Result, o *manifest.Options) error {
-	packs, err := t.packImage(ctx)
-	if err != nil {
-		return err
-	}
-	agent, err := t.packAgent(ctx)
-	if err != nil {
-		return err
-	}
-	mappings, err := t.packMappings(ctx)
-	if err != nil {
-		return err
-	}
-	packs = append(append(packs, agent), mappings...)
-	var stats squashfs.Stats
-	a, err := t.write("rootfs", t.Name+".img", func(w io.Writer) (err error) {
-		stats, err = linking.Rootfs(ctx, w, packs, linking.RootfsOptions{
-			Codec: t.settings.Codec, BlockSize: t.settings.BlockSize, TempDir: t.temp, Required: []string{agentPath},
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	t.warn(linking.RootfsWarnings(stats))
-	r.Artifacts, r.Files = append(r.Artifacts, a), stats.Files
-	o.RootFS = &manifest.File{Name: a.Path, Format: "squashfs", Checksum: a.Digest}
-	return t.writeBootInitramfs(r, o)
-}
-
-// writeBootInitramfs makes what mounts the image and starts the agent.
-func (t *task) writeBootInitramfs(r *Result, o *manifest.Options) error {
-	program, err := t.Payload.Program("init-" + t.Arch)
-	if err != nil {
-		return err
-	}
-	modules, err := t.modules(bootfs.Needs{Filesystem: "squashfs", Compression: t.settings.Codec.Name})
-	if err != nil {
-		return err
-	}
-	a, err := t.write("initramfs", t.Name+".initramfs.cpio.gz", func(w io.Writer) error {
-		return bootfs.Write(w, bootfs.Options{Init: program, OverlaySize: t.Recipe.Filesystem.OverlaySize, Modules: modules})
-	})
-	if err != nil {
-		return err
-	}
-	r.Artifacts = append(r.Artifacts, a)
-	o.Initramfs = &manifest.File{Name: a.Path, Checksum: a.Digest}
-	return nil
 }
 
 func (t *task) linkInitramfs(ctx context.Context, r *Result, o *manifest.Options) error {
@@ -180,13 +127,18 @@ func (t *task) writeManifest(r *Result, o manifest.Options) error {
 	return err
 }
 
-// write makes an output in the temporary folder.
-func (t *task) write(kind, name string, write func(io.Writer) error) (a Artifact, err error) {
+// write makes an output in the temporary folder of what write puts out.
+func (t *task) write(kind, name string, write func(io.Writer) error) (Artifact, error) {
+	return t.output(kind, name, func(file string) (digest string, err error) { return cli.WriteWithDigest(file, "", write) })
+}
+
+// output makes an output in the temporary folder: make makes the file, and gives its digest.
+func (t *task) output(kind, name string, make func(file string) (digest string, err error)) (a Artifact, err error) {
 	step := t.UI.Step("write %s", name)
 	defer step.End()
 	a = Artifact{Kind: kind, Path: name}
 	file := filepath.Join(t.temp, name)
-	if a.Digest, err = cli.WriteWithDigest(file, "", write); err != nil {
+	if a.Digest, err = make(file); err != nil {
 		return a, err
 	}
 	info, err := os.Stat(file)

@@ -10,10 +10,13 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
 
+	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
 	"github.com/fledge-build/fledge/tools/fledge/internal/cpioread"
 	"github.com/fledge-build/fledge/tools/fledge/internal/squashfsread"
+	"github.com/fledge-build/fledge/tools/fledge/internal/superblock"
 )
 
 // Image is an opened image.
@@ -96,9 +99,6 @@ func (im *Image) FileDigest() (string, error) {
 	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }
 
-// headSize is enough for the magics of file systems that are only recognised.
-const headSize = 68 << 10
-
 func begin(f *os.File) (head []byte, size int64, err error) {
 	info, err := f.Stat()
 	switch {
@@ -111,7 +111,7 @@ func begin(f *os.File) (head []byte, size int64, err error) {
 	if size, err = f.Seek(0, io.SeekEnd); err != nil {
 		return nil, 0, fmt.Errorf("it cannot be read at any place, as an image has to be: %w", err)
 	}
-	head = make([]byte, min(headSize, size))
+	head = make([]byte, min(superblock.HeadSize, size))
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, err
 	}
@@ -135,10 +135,14 @@ func detect(r io.ReaderAt, size int64, head []byte) (artifact.Artifact, error) {
 		}
 		return a, nil
 	}
-	if what := recognise(head); what != "" {
-		return nil, fmt.Errorf("this is %s; fledge reads squashfs images and cpio archives (initramfs)", what)
+	if kind := superblock.Kind(head); kind != "" {
+		return opened(superblock.Open(r, size, kind))
 	}
-	return nil, fmt.Errorf("neither a squashfs image nor a cpio archive (initramfs): it begins with %x", head[:min(8, len(head))])
+	what := recognise(head)
+	if what == "" {
+		what = fmt.Sprintf("nothing known: it begins with %x", head[:min(8, len(head))])
+	}
+	return nil, fmt.Errorf("this is %s; fledge reads images of %s, and cpio archives (initramfs)", what, strings.Join(packing.Filesystems, ", "))
 }
 
 // opened makes an interface of a reader, without that of a nil one.
@@ -162,11 +166,7 @@ func recognise(head []byte) string {
 		{0, "070707", "a cpio archive in the old portable format"},
 		{0, "\xc7\x71", "a cpio archive in the old binary format"},
 		{0, "\x04\x22\x4d\x18", "an lz4 frame, which no kernel takes for an initramfs (lz4 -l makes what it takes)"},
-		{0x438, "\x53\xef", "an ext2, ext3 or ext4 file system"},
-		{0x400, "\xe2\xe1\xf5\xe0", "an EROFS file system"},
 		{0x400, "\x10\x20\xf5\xf2", "an F2FS file system"},
-		{0, "XFSB", "an XFS file system"},
-		{0x10040, "_BHRfS_M", "a Btrfs file system"},
 		{0, "QFI\xfb", "a qcow2 disk"},
 		{0, "\x7fELF", "an ELF program"},
 		{0, "PK\x03\x04", "a zip archive"},

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -74,7 +75,8 @@ type JSONOptions struct {
 	Origin  *origin.Report // what came from which layer; nil is not known, and else Path is "."
 }
 
-// JSON writes the image and the entries at a path and below it, an entry a line.
+// JSON writes the image and the entries at a path and below it, an entry a line. Entries and totals are null when the
+// files of the image are not listed.
 func JSON(w io.Writer, im *imagefile.Image, o JSONOptions) error {
 	head, err := jsonHead(im, o.Origin)
 	if err != nil {
@@ -82,7 +84,15 @@ func JSON(w io.Writer, im *imagefile.Image, o JSONOptions) error {
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	out.Write(head[:len(head)-1])
-	out.WriteString(`,"entries":[`)
+	if err := jsonEntries(out, im, o); errors.Is(err, artifact.ErrUnlisted) && o.Path == "." {
+		out.WriteString(`,"entries":null,"totals":null}` + "\n")
+	} else if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func jsonEntries(out *bufio.Writer, im *imagefile.Image, o JSONOptions) error {
 	s, n := newSummarizer(im, o.Path, 0), 0
 	for e, err := range im.Walk(o.Path) {
 		if err != nil {
@@ -101,19 +111,21 @@ func JSON(w io.Writer, im *imagefile.Image, o JSONOptions) error {
 		if err != nil {
 			return err
 		}
-		if !s.empty() {
+		if s.empty() {
+			out.WriteString(`,"entries":[`)
+		} else {
 			out.WriteByte(',')
 		}
 		out.WriteByte('\n')
 		out.Write(line)
 		s.add(e)
 	}
-	totals, err := json.Marshal(s.s.Totals)
-	if err != nil {
-		return err
+	if s.empty() {
+		out.WriteString(`,"entries":[`)
 	}
+	totals, err := json.Marshal(s.s.Totals)
 	fmt.Fprintf(out, "\n],\"totals\":%s}\n", totals)
-	return out.Flush()
+	return err
 }
 
 func jsonHead(im *imagefile.Image, from *origin.Report) ([]byte, error) {

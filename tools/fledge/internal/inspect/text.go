@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -32,28 +33,32 @@ func Text(w io.Writer, im *imagefile.Image, o TextOptions) error {
 	if err != nil {
 		return err
 	}
+	info := im.Info()
 	s, err := Summarize(im, o.Path, o.Depth)
-	if err != nil {
+	unlisted := errors.Is(err, artifact.ErrUnlisted) && o.Path == "."
+	if err != nil && !unlisted {
 		return err
 	}
 	t := &textWriter{Writer: bufio.NewWriter(w)}
-	info := im.Info()
 	t.field("image", "%s", Printable(im.Name))
 	t.field("size", "%s", bytesOf(info.Size))
 	t.field("digest", "%s", digest)
-	if info.Squashfs != nil {
+	switch {
+	case info.Squashfs != nil:
 		t.squashfs(info.Squashfs)
-	} else {
+	case info.FileSystem != nil:
+		t.fileSystem(info.Kind, info.FileSystem)
+	default:
 		t.field("kind", "cpio (initramfs), %s", count(len(info.Segments), "segment"))
 	}
 	if o.Verified {
-		t.field("verified", "everything was read and agrees")
+		t.field("verified", "%s", verified(im))
 	}
-	t.contents(s, o.Path)
-	t.segments(info.Segments, s.Segments, o.Sizes)
-	t.layers(o.Origin)
-	t.directories(s.Directories, o.Sizes)
-	t.usage("Largest files", s.Largest, false)
+	if unlisted {
+		t.field("contents", "%v", err)
+	} else {
+		t.listed(s, info, o)
+	}
 	if len(info.Notes) > 0 {
 		fmt.Fprintln(t, "\nNotes")
 		for _, note := range info.Notes {
@@ -64,6 +69,15 @@ func Text(w io.Writer, im *imagefile.Image, o TextOptions) error {
 		return err
 	}
 	return t.Flush()
+}
+
+// listed shows the files.
+func (t *textWriter) listed(s *Summary, info *artifact.Info, o TextOptions) {
+	t.contents(s, o.Path)
+	t.segments(info.Segments, s.Segments, o.Sizes)
+	t.layers(o.Origin)
+	t.directories(s.Directories, o.Sizes)
+	t.usage("Largest files", s.Largest, false)
 }
 
 type textWriter struct{ *bufio.Writer }

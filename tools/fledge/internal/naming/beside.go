@@ -11,7 +11,7 @@ import (
 
 // Stem is an image's name without what tells its kind.
 func Stem(image string) string {
-	for _, end := range []string{".img", ".squashfs", ".ext4", ".cpio.gz", ".cpio.zst", ".cpio.xz", ".cpio.lz4", ".cpio"} {
+	for _, end := range []string{".img", ".squashfs", ".erofs", ".ext4", ".xfs", ".btrfs", ".cpio.gz", ".cpio.zst", ".cpio.xz", ".cpio.lz4", ".cpio"} {
 		if s, ok := strings.CutSuffix(image, end); ok {
 			return s
 		}

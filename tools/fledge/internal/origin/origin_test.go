@@ -132,7 +132,7 @@ func link(t *testing.T, im *pull.Image, kind, added string) string {
 	if kind == packing.Initramfs {
 		_, err = linking.Initramfs(t.Context(), out, stack, linking.InitramfsOptions{Codec: spec})
 	} else {
-		_, err = linking.Rootfs(t.Context(), out, packs, linking.RootfsOptions{Codec: spec, BlockSize: 4096, TempDir: t.TempDir()})
+		_, err = linking.Rootfs(t.Context(), out, packs, linking.RootfsOptions{Filesystem: kind, Codec: spec, BlockSize: 4096, TempDir: t.TempDir()})
 	}
 	if err != nil {
 		t.Fatal(err)
