@@ -36,7 +36,7 @@ def _locate(ctx, variable, default):
     path = ctx.path(default) if default else None
     return path if path and path.exists else None
 
-def _kernel(ctx, arch, image, vmlinux, modules, missing):
+def _kernel(ctx, arch, image, vmlinux, modules, config, missing):
     """Gives the target of one kernel, of the paths that were located.
 
     Args:
@@ -45,6 +45,7 @@ def _kernel(ctx, arch, image, vmlinux, modules, missing):
       image: path of the kernel that QEMU boots, or None.
       vmlinux: path of the ELF kernel, or None.
       modules: path of its lib/modules/RELEASE, or None.
+      config: path of its configuration, or None.
       missing: the constraint that says what to set when there is no kernel.
 
     Returns:
@@ -57,6 +58,9 @@ def _kernel(ctx, arch, image, vmlinux, modules, missing):
     if vmlinux:
         ctx.symlink(vmlinux, arch + "/vmlinux")
         attrs += '\n    vmlinux = "{}/vmlinux",'.format(arch)
+    if config:
+        ctx.symlink(config, arch + "/config")
+        attrs += '\n    config = "{}/config",'.format(arch)
     if modules:
         ctx.symlink(modules, arch + "/modules")
         attrs += '\n    modules = glob(["{0}/modules/modules.*", "{0}/modules/kernel/**"]),'.format(arch)
@@ -71,6 +75,7 @@ def _host_kernel_impl(ctx):
         image = _locate(ctx, "FLEDGE_KERNEL_BZIMAGE", _DEFAULT_FOLDER + "bzImage"),
         vmlinux = _locate(ctx, "FLEDGE_KERNEL_VMLINUX", _DEFAULT_FOLDER + "vmlinux"),
         modules = _locate(ctx, "FLEDGE_KERNEL_MODULES", None),
+        config = _locate(ctx, "FLEDGE_KERNEL_CONFIG", None),
         missing = "set_FLEDGE_KERNEL_BZIMAGE_or_use_bazelw",
     )
     arm64 = _kernel(
@@ -79,6 +84,7 @@ def _host_kernel_impl(ctx):
         image = _locate(ctx, "FLEDGE_KERNEL_ARM64", None),
         vmlinux = None,
         modules = _locate(ctx, "FLEDGE_KERNEL_ARM64_MODULES", None),
+        config = _locate(ctx, "FLEDGE_KERNEL_ARM64_CONFIG", None),
         missing = "set_FLEDGE_KERNEL_ARM64_or_use_bazelw_with_FLEDGE_SETUP_ARM64_1",
     )
     ctx.file("BUILD.bazel", _BUILD.format(name = ctx.attr.target) + amd64 + arm64)
@@ -88,9 +94,10 @@ host_kernel = repository_rule(
     doc = """Makes a `fledge_kernel` of what the environment names, for the target platform's CPU.
 
 For x86_64, `FLEDGE_KERNEL_BZIMAGE` and `FLEDGE_KERNEL_VMLINUX` are files (defaults: `bzImage` and `vmlinux` in
-/var/lib/volant/kernel), `FLEDGE_KERNEL_MODULES` is the folder `lib/modules/RELEASE` of the same kernel (no default). For
-aarch64 it is the file `FLEDGE_KERNEL_ARM64` with the folder `FLEDGE_KERNEL_ARM64_MODULES`. Without a kernel the target is
-incompatible: wildcard builds skip what depends on it.
+/var/lib/volant/kernel), `FLEDGE_KERNEL_MODULES` is the folder `lib/modules/RELEASE` of the same kernel and
+`FLEDGE_KERNEL_CONFIG` its configuration (no defaults). For aarch64 it is the file `FLEDGE_KERNEL_ARM64` with the folder
+`FLEDGE_KERNEL_ARM64_MODULES` and the file `FLEDGE_KERNEL_ARM64_CONFIG`. Without a kernel the target is incompatible:
+wildcard builds skip what depends on it.
 """,
     attrs = {
         "target": attr.string(

@@ -13,8 +13,9 @@ use_repo(fledge, "kernel")
 ```
 
 `@kernel` is made of the files `FLEDGE_KERNEL_BZIMAGE` and `FLEDGE_KERNEL_VMLINUX` (defaults: `bzImage` and `vmlinux` in
-`/var/lib/volant/kernel`) and of the folder `FLEDGE_KERNEL_MODULES` (`lib/modules/RELEASE` of that kernel; none by
-default); in a build for arm64, of the file `FLEDGE_KERNEL_ARM64` and the folder `FLEDGE_KERNEL_ARM64_MODULES`, without
+`/var/lib/volant/kernel`), of the folder `FLEDGE_KERNEL_MODULES` (`lib/modules/RELEASE` of that kernel; none by default)
+and of the file `FLEDGE_KERNEL_CONFIG` (its configuration; none by default); in a build for arm64, of the file
+`FLEDGE_KERNEL_ARM64`, the folder `FLEDGE_KERNEL_ARM64_MODULES` and the file `FLEDGE_KERNEL_ARM64_CONFIG`, without
 defaults. The variables are those of the environment that Bazel runs in, or of `--repo_env=VARIABLE=PATH`. A path that
 does not exist is an error. Where there is no kernel, wildcard builds skip what depends on it. Bazel modules that choose
 the same name share it.

@@ -12,19 +12,22 @@ INIT_ATTRS = {
 def _dirname(file):
     return file.dirname
 
-def kernel_modules_args(ctx, args):
-    """Adds --kernel-modules when the attribute kernel is set.
+def kernel_args(ctx, args):
+    """Adds --kernel-modules and --kernel-config when the attribute kernel is set.
 
     Args:
       ctx: context of a rule with the attribute kernel, a FledgeKernelInfo.
       args: the Args to add to.
 
     Returns:
-      depset of File: the modules.
+      depset of File: the modules and the configuration.
     """
     if not ctx.attr.kernel:
         return depset()
     kernel = ctx.attr.kernel[FledgeKernelInfo]
     if kernel.modules_root:
         args.add_all([kernel.modules_root], before_each = "--kernel-modules", map_each = _dirname)
-    return kernel.modules
+    if not kernel.config:
+        return kernel.modules
+    args.add("--kernel-config", kernel.config)
+    return depset([kernel.config], transitive = [kernel.modules])

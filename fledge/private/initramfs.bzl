@@ -4,7 +4,7 @@ load(":compression.bzl", "INITRAMFS_COMPRESSION_ATTRS", "compression_args")
 load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
-load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
+load(":init.bzl", "INIT_ATTRS", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "check_path", "pack_mappings", "pack_mappings_of")
@@ -50,8 +50,8 @@ def _pack_init(ctx, path):
     args = ctx.actions.args()
     args.add("--init", ctx.file._init)
     args.add("--exec", path)
-    modules = kernel_modules_args(ctx, args)
-    return _pack(ctx, "pack-init", "FledgePackInit", "init", args, depset([ctx.file._init], transitive = [modules]))
+    kernel = kernel_args(ctx, args)
+    return _pack(ctx, "pack-init", "FledgePackInit", "init", args, depset([ctx.file._init], transitive = [kernel]))
 
 def _layers_of_init(ctx):
     """The packs of what runs first, and the program that must be there."""
@@ -254,7 +254,8 @@ def fledge_initramfs(
       compression_level: 1 to 22 for `zstd`, 1 to 9 for `gzip`; 0 is the default (15 and 6). docs/initramfs.md tells
         what serves them.
       kernel: the kernel that will boot the image, a fledge_kernel: its virtio modules are bundled, and the init loads
-        them. Without it the kernel must have them built in.
+        them. Without it the kernel must have them built in. With its `config` the build fails when the kernel cannot start
+        the initramfs: its compressor, for instance, is missing.
       compat: as in fledge_rootfs.
       lint: what a program is that cannot run there, because it is for another processor, or because its dynamic loader or
         its libraries are missing: an `error` or a `warning`.

@@ -4,7 +4,7 @@ load(":compression.bzl", "COMPRESSION_ATTRS", "WRITABLE_FILESYSTEMS", "compressi
 load(":dockerfile.bzl", "image_or_dockerfile")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
-load(":init.bzl", "INIT_ATTRS", "kernel_modules_args")
+load(":init.bzl", "INIT_ATTRS", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "pack_mappings", "pack_mappings_of")
@@ -98,7 +98,7 @@ def _boot_initramfs(ctx, verity):
     elif ctx.attr.verity:
         args.add("--verity", verity)
         inputs.append(verity)
-    modules = kernel_modules_args(ctx, args)
+    kernel = kernel_args(ctx, args)
     args.add("--out", out)
     args.add("--digest-out", digest)
     ctx.actions.run(
@@ -106,7 +106,7 @@ def _boot_initramfs(ctx, verity):
         progress_message = "Making %{output}",
         executable = ctx.executable._packer,
         arguments = [args],
-        inputs = depset(inputs, transitive = [modules]),
+        inputs = depset(inputs, transitive = [kernel]),
         outputs = [out, digest],
     )
     return out, digest
@@ -269,6 +269,7 @@ def fledge_rootfs(
         `{"/etc/app/key": "0600"}`. A path that no mapping fills is an error.
       kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, the
         file system, overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in.
+        With its `config` the build fails when the kernel lacks what the image needs.
       filesystem: of the image: `squashfs`, `erofs`, `ext4`, `xfs` or `btrfs`. The first two are compressed and read-only, and
         the guest writes to the overlay's memory; to the others it writes itself. docs/filesystems.md compares them.
       overlay_size: size of the tmpfs that takes the guest's writes, where the image is not written to itself: a whole number with `K`, `M`, `G` or `T` (powers of 1024),

@@ -1,7 +1,7 @@
 """The fledge_solver rule."""
 
 load(":guest.bzl", "GUEST_ATTR")
-load(":init.bzl", "kernel_modules_args")
+load(":init.bzl", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS")
 load(":solver_info.bzl", "FledgeSolverInfo")
@@ -14,14 +14,14 @@ def _fledge_solver_impl(ctx):
     args = ctx.actions.args()
     args.add("guest-initramfs")
     args.add("--guest", ctx.file._guest_program)
-    modules = kernel_modules_args(ctx, args)
+    kernel_files = kernel_args(ctx, args)
     args.add("--out", out)
     ctx.actions.run(
         mnemonic = "FledgeGuestInitramfs",
         progress_message = "Making %{output}",
         executable = ctx.executable._packer,
         arguments = [args],
-        inputs = depset([ctx.file._guest_program], transitive = [modules]),
+        inputs = depset([ctx.file._guest_program], transitive = [kernel_files]),
         outputs = [out],
         execution_requirements = PACKER_REQUIREMENTS,
     )

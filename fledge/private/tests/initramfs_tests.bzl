@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//fledge:defs.bzl", "fledge_initramfs", "fledge_kernel", "fledge_layers")
-load(":refused.bzl", "argument", "refused")
+load(":refused.bzl", "argument", "kernel_test", "refused")
 
 def _link_impl(ctx):
     env = analysistest.begin(ctx)
@@ -40,7 +40,7 @@ def initramfs_test_suite(name):
     """
     native.genrule(
         name = "initramfs_files",
-        outs = ["i/base.tar", "i/app.tar", "i/agent.bin", "i/busybox.bin", "i/init.bin", "i/vmlinuz", "i/m.toml"],
+        outs = ["i/base.tar", "i/app.tar", "i/agent.bin", "i/busybox.bin", "i/init.bin", "i/vmlinuz", "i/config", "i/m.toml"],
         cmd = "touch $(OUTS)",
         tags = ["manual"],
     )
@@ -106,7 +106,25 @@ def initramfs_test_suite(name):
             requires = requires,
         )
         tests.append(test)
-    fledge_kernel(name = "initramfs_kernel", bzimage = "i/vmlinuz", tags = ["manual"])
+    fledge_kernel(name = "initramfs_kernel", bzimage = "i/vmlinuz", config = "i/config", tags = ["manual"])
+    fledge_initramfs(
+        name = "initramfs_checked",
+        agent = "i/agent.bin",
+        busybox = None,
+        compression = "xz",
+        kernel = ":initramfs_kernel",
+        manifest = "i/m.toml",
+        tags = ["manual"],
+    )
+    kernel_test(
+        name = "initramfs_checks_the_kernel",
+        size = "small",
+        target_under_test = "initramfs_checked",
+        flags = {"--compression": "xz", "--kernel-config": "config"},
+        inputs = ["config"],
+        mnemonic = "FledgePackInit",
+    )
+    tests.append("initramfs_checks_the_kernel")
     for case, message, attrs in [
         ("agent_and_custom_init", "the agent belongs to Fledge's own init", {"agent": "i/agent.bin", "init": "i/init.bin"}),
         ("agent_and_no_init", "the agent belongs to Fledge's own init", {"agent": "i/agent.bin", "init": "none"}),

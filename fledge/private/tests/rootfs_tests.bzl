@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//fledge:defs.bzl", "fledge_boot_test", "fledge_kernel", "fledge_layers", "fledge_layout", "fledge_rootfs")
-load(":refused.bzl", "argument", "refused")
+load(":refused.bzl", "argument", "kernel_test", "refused")
 
 def _actions_impl(ctx):
     env = analysistest.begin(ctx)
@@ -47,7 +47,7 @@ def rootfs_test_suite(name):
     """
     native.genrule(
         name = "empty_files",
-        outs = ["base.tar", "app.tar", "agent.bin", "site/index.html", "site/a/b.css", "modules.dep", "vmlinuz", "m.toml", "say \"hi\""],
+        outs = ["base.tar", "app.tar", "agent.bin", "site/index.html", "site/a/b.css", "modules.dep", "vmlinuz", "m.toml", "k/config", "k/modules.builtin", "k/virtio.ko", "say \"hi\""],
         cmd = "touch $(OUTS)",
         tags = ["manual"],
     )
@@ -180,7 +180,41 @@ def rootfs_test_suite(name):
         ("image_that_is_none", "none of them is index.json", {"image": ":empty_files"}),
     ]:
         tests.append(_refused(case, message, manifest = "m.toml", **kwargs))
-    tests.append(_refused("kernel_without_file", "give bzimage, vmlinux or modules", rule = fledge_kernel))
+    tests.append(_refused("kernel_without_file", "give bzimage, vmlinux, modules or config", rule = fledge_kernel))
+    fledge_kernel(
+        name = "whole_kernel",
+        config = "k/config",
+        modules = ["k/modules.builtin", "k/virtio.ko"],
+        tags = ["manual"],
+    )
+    fledge_kernel(name = "built_in_kernel", config = "k/config", tags = ["manual"])
+    for case, kernel, flags, inputs in [
+        (
+            "checks_the_kernel",
+            ":whole_kernel",
+            {"--compression": "lz4", "--kernel-config": "config", "--kernel-modules": "k"},
+            ["config", "modules.builtin", "virtio.ko"],
+        ),
+        ("checks_a_kernel_without_modules", ":built_in_kernel", {"--kernel-config": "config", "--kernel-modules": ""}, ["config"]),
+        ("checks_no_kernel", None, {"--kernel-config": "", "--kernel-modules": ""}, []),
+    ]:
+        fledge_rootfs(
+            name = case + "_subject",
+            agent = "agent.bin",
+            compression = "lz4",
+            kernel = kernel,
+            manifest = "m.toml",
+            tags = ["manual"],
+        )
+        kernel_test(
+            name = case,
+            size = "small",
+            target_under_test = case + "_subject",
+            flags = flags,
+            inputs = inputs,
+            mnemonic = "FledgeBootInitramfs",
+        )
+        tests.append(case)
     tests.append(_refused(
         "modules_without_root",
         "no modules.builtin among the 1 files",
