@@ -53,7 +53,7 @@ func start(ctx context.Context, program, dir string, spec vmm.Spec) (*machine, e
 	m.events = writer
 	err = m.open(in, spec, writer)
 	if err == nil {
-		m.process, err = monitor.Start(ctx, "Cloud Hypervisor", m.command, nil, nil)
+		m.process, err = monitor.Start(ctx, "Cloud Hypervisor", m.command, "", nil, nil)
 	}
 	if err != nil {
 		m.finish()

@@ -20,15 +20,18 @@ type Process struct {
 	said   tail
 }
 
-// Start starts a program, which messages call name, in a process group that ends with ctx. Its standard input is stdin, nil
-// for none. Its standard output goes to the stream stdout, or with its standard error when that is nil, and the extra
+// Start starts a program, which messages call name, in a process group that ends with ctx. It puts temporary files into
+// temp, "" for where the environment says. Its standard input is stdin, nil for none. Its standard output goes to the stream stdout, or with its standard error when that is nil, and the extra
 // streams are its descriptors from ExtraFD. The files are the process's from now on, also after an error.
-func Start(ctx context.Context, name string, command []string, stdin *os.File, stdout *Stream, extra ...*Stream) (*Process, error) {
+func Start(ctx context.Context, name string, command []string, temp string, stdin *os.File, stdout *Stream, extra ...*Stream) (*Process, error) {
 	p := &Process{name: name, done: make(chan struct{})}
 	ctx, p.cancel = context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &p.said, &p.said, lingering
 	setProcessAttributes(cmd)
+	if temp != "" {
+		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	}
 	if stdin != nil {
 		cmd.Stdin = stdin
 	}

@@ -35,7 +35,7 @@ func pipe(t *testing.T, to io.Writer) *Stream {
 
 func start(t *testing.T, script string, stdout *Stream, extra ...*Stream) *Process {
 	t.Helper()
-	p, err := Start(t.Context(), "the program", []string{"/bin/sh", "-c", script}, nil, stdout, extra...)
+	p, err := Start(t.Context(), "the program", []string{"/bin/sh", "-c", script}, "", nil, stdout, extra...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 	out := pipe(t, io.Discard)
-	if _, err := Start(t.Context(), "x", []string{filepath.Join(t.TempDir(), "none")}, nil, out); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Start(t.Context(), "x", []string{filepath.Join(t.TempDir(), "none")}, "", nil, out); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing program: %v", err)
 	}
 	select {

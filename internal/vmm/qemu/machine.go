@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +27,11 @@ type machine struct {
 // startMachine starts QEMU and returns when it has shown life, has been silent for long or has ended, which is an error
 // unless the guest printed something first.
 func startMachine(ctx context.Context, command []string, ports map[int]int, spec vmm.Spec) (*machine, error) {
+	temp, err := snapshotFolder(spec)
+	if err != nil {
+		return nil, fmt.Errorf("start QEMU: %w", err)
+	}
+	defer os.RemoveAll(temp) // QEMU has opened, and unlinked, its file by then
 	spoke := make(chan struct{})
 	speak := sync.OnceFunc(func() { close(spoke) })
 	console, err := monitor.Pipe(&listener{to: spec.Console, speak: speak})
@@ -51,7 +57,7 @@ func startMachine(ctx context.Context, command []string, ports map[int]int, spec
 			return nil, fmt.Errorf("start QEMU: %w", err)
 		}
 	}
-	if m.Process, err = monitor.Start(ctx, "QEMU", command, stdin, console, extra...); err != nil {
+	if m.Process, err = monitor.Start(ctx, "QEMU", command, temp, stdin, console, extra...); err != nil {
 		m.closeInput()
 		return nil, err
 	}
@@ -75,6 +81,15 @@ func startMachine(ctx context.Context, command []string, ports map[int]int, spec
 		m.silent = true
 	}
 	return m, nil
+}
+
+// snapshotFolder makes the folder for what a guest writes to a snapshot; "" without one. QEMU by itself would take /var/tmp,
+// which a sandbox has read-only, in place of /tmp.
+func snapshotFolder(spec vmm.Spec) (string, error) {
+	if !slices.ContainsFunc(spec.Disks, func(d vmm.Disk) bool { return d.Snapshot }) {
+		return "", nil
+	}
+	return os.MkdirTemp("", "fledge-snapshot-")
 }
 
 func (m *machine) closeInput() {

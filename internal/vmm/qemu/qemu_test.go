@@ -409,3 +409,25 @@ echo "qemu: -netdev user: Could not set up host forwarding rule 'tcp:127.0.0.1:1
 		t.Errorf("address %q", addr)
 	}
 }
+
+// What a guest writes to a snapshot goes to a folder of its own, since QEMU takes /var/tmp in place of /tmp, and a sandbox
+// may have that read-only.
+func TestSnapshotFolder(t *testing.T) {
+	for _, snapshot := range []bool{true, false} {
+		d, spec, console := fake(t, `test -d "$TMPDIR" && echo "$TMPDIR"`)
+		t.Setenv("TMPDIR", t.TempDir())
+		spec.Disks = []vmm.Disk{{File: spec.Kernel, Snapshot: snapshot}}
+		m, err := d.Start(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Wait()
+		dir := strings.TrimSpace(console.String())
+		if own := filepath.Dir(dir) == os.TempDir(); own != snapshot || dir == "" {
+			t.Errorf("snapshot %v: QEMU's temporary folder is %q", snapshot, dir)
+		}
+		if left, err := os.ReadDir(os.TempDir()); len(left) > 0 || err != nil {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+}
