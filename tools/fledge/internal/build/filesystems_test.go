@@ -14,6 +14,7 @@ import (
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/internal/verity"
+	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
 )
 
 // filesystem is a recipe of oci:image with the keys in [filesystem].
@@ -88,6 +89,14 @@ func TestVerity(t *testing.T) {
 		}
 		image := r.Artifacts[0].Path
 		imagetest.Run(t, "veritysetup", "verify", image, image, r.RootHash, fmt.Sprintf("--hash-offset=%d", p.HashOffset))
+		im, err := imagefile.Open(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		if err := im.VerifyAll(); err != nil || im.Info().Verity == nil || im.Info().Verity.RootHash != r.RootHash {
+			t.Errorf("%s: %v, hash tree %+v", c.keys, err, im.Info().Verity)
+		}
 		m, err := manifest.ReadFile(filepath.Join(k.dir, "out/image.manifest.json"))
 		if err != nil || m.RootFS.Verity == nil || *m.RootFS.Verity != p {
 			t.Errorf("%s: the manifest has %+v, %v", c.keys, m.RootFS, err)
