@@ -62,30 +62,39 @@ func build(t *testing.T, pkg, arch string) []byte {
 	return program
 }
 
-// boot runs a machine until it powers off and returns the lines of its console.
+// boot boots an archive of the init, its configuration and extra, and returns the lines of the console.
 func (k *kit) boot(t *testing.T, conf bootconf.Config, extra tree, cmdline string) []string {
 	t.Helper()
-	driver := qemu.Driver{Program: k.qemu}
-	if guest == "amd64" {
-		driver.Type = "microvm" // the quickest to boot
-	}
 	archive := filepath.Join(t.TempDir(), "initramfs.cpio")
 	if err := initramfs.Write(archive, slices.Concat(initramfs.Init("init", k.init, conf), extra)); err != nil {
 		t.Fatal(err)
+	}
+	return machine{guest, k.kernel, k.qemu}.boot(t, archive, cmdline)
+}
+
+// machine boots a kernel.
+type machine struct{ arch, kernel, qemu string }
+
+// boot runs the machine, without a disk, until it powers off and returns the lines of its console.
+func (m machine) boot(t *testing.T, archive, cmdline string) []string {
+	t.Helper()
+	driver := qemu.Driver{Program: m.qemu}
+	if m.arch == "amd64" {
+		driver.Type = "microvm" // the quickest to boot
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
 	defer cancel()
 	var console bytes.Buffer
 	start := time.Now()
-	m, err := driver.Start(ctx, vmm.Spec{
-		Arch: guest, Kernel: k.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1,
+	running, err := driver.Start(ctx, vmm.Spec{
+		Arch: m.arch, Kernel: m.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1,
 		Cmdline: strings.TrimSpace("quiet " + cmdline), Console: &console,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Stop()
-	err = m.Wait()
+	defer running.Stop()
+	err = running.Wait()
 	t.Logf("off after %.1f s", time.Since(start).Seconds())
 	text := strings.ReplaceAll(console.String(), "\r", "")
 	if err != nil || strings.Contains(text, "Kernel panic") {

@@ -26,6 +26,7 @@ type rootfsFlags struct {
 	sizeBuffer  int
 	journal     bool
 	preallocate bool
+	verityOut   string
 }
 
 func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
@@ -42,21 +43,22 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	debug.SetGCPercent(50) // nearly all that a link allocates stays until its end
-	write := cli.WriteWithDigest
-	if packing.Writable(o.filesystem) && !o.preallocate {
-		write = cli.WriteSparseWithDigest
+	made, err := linking.RootfsFile(ctx, o.out, o.digestOut, packs, options)
+	if err == nil && made.Verity != nil {
+		err = cli.WriteBuffered(o.verityOut, func(w io.Writer) error {
+			_, err := w.Write(made.Verity.JSON())
+			return err
+		})
 	}
-	var stats linking.RootfsStats
-	digest, err := write(o.out, o.digestOut, func(w io.Writer) (err error) {
-		stats, err = linking.Rootfs(ctx, w, packs, options)
-		return err
-	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "%s: %d bytes, %s, %d files and %d folders; %s\n",
-		o.out, stats.Size, digest, stats.Files, stats.Directories, stats.Detail)
-	warn(stderr, stats.Warnings...)
+		o.out, made.Size, made.Digest, made.Files, made.Directories, made.Detail)
+	if made.Verity != nil {
+		fmt.Fprintf(stderr, "%s: dm-verity's root hash is %s, its hash tree begins at byte %d\n", o.out, made.Verity.RootHash, made.Verity.HashOffset)
+	}
+	warn(stderr, made.Warnings...)
 	return nil
 }
 
@@ -69,25 +71,33 @@ func parseRootfs(args []string, stderr io.Writer) (o rootfsFlags, err error) {
 		"free space of ext4 in `MiB`; 0 is a quarter of the content, at least 64, at most 1024")
 	fs.BoolVar(&o.journal, "journal", false, "give ext4 a journal")
 	fs.BoolVar(&o.preallocate, "preallocate", false, "write the zeros of ext4's free space, rather than leave holes in the image's file")
+	fs.StringVar(&o.verityOut, "verity-out", "",
+		"append a hash tree of dm-verity to a squashfs or erofs image, and write its parameters to this `file`, as JSON")
 	return o, parseFlags(fs, args, stderr, "out")
 }
 
 // options checks the flags.
-func (o *rootfsFlags) options() (linking.RootfsOptions, error) {
+func (o *rootfsFlags) options() (linking.FileOptions, error) {
 	if !slices.Contains(linked, o.filesystem) {
-		return linking.RootfsOptions{}, cli.Usagef("--filesystem %q: give one of %s", o.filesystem, strings.Join(linked, ", "))
+		return linking.FileOptions{}, cli.Usagef("--filesystem %q: give one of %s", o.filesystem, strings.Join(linked, ", "))
 	}
 	if o.sizeBuffer < 0 || o.sizeBuffer > ext4.MaxSizeBuffer {
-		return linking.RootfsOptions{}, cli.Usagef("--size-buffer-mb %d: give 0 to %d", o.sizeBuffer, ext4.MaxSizeBuffer)
+		return linking.FileOptions{}, cli.Usagef("--size-buffer-mb %d: give 0 to %d", o.sizeBuffer, ext4.MaxSizeBuffer)
 	}
 	if !packing.Writable(o.filesystem) && (o.sizeBuffer > 0 || o.journal || o.preallocate) {
-		return linking.RootfsOptions{}, cli.Usagef("--size-buffer-mb, --journal and --preallocate are for ext4: %s has no free space", o.filesystem)
+		return linking.FileOptions{}, cli.Usagef("--size-buffer-mb, --journal and --preallocate are for ext4: %s has no free space", o.filesystem)
+	}
+	if packing.Writable(o.filesystem) && o.verityOut != "" {
+		return linking.FileOptions{}, cli.Usagef("--verity-out: %s changes as the guest writes to it, and dm-verity does not let it; leave it out", o.filesystem)
 	}
 	spec, err := o.spec(o.filesystem)
-	return linking.RootfsOptions{
-		Filesystem: o.filesystem, Required: o.required, Jobs: o.jobs,
-		Codec: spec, BlockSize: o.blockSize, TempDir: filepath.Dir(o.out),
-		SizeBuffer: o.sizeBuffer, Journal: o.journal,
+	return linking.FileOptions{
+		RootfsOptions: linking.RootfsOptions{
+			Filesystem: o.filesystem, Required: o.required, Jobs: o.jobs,
+			Codec: spec, BlockSize: o.blockSize, TempDir: filepath.Dir(o.out),
+			SizeBuffer: o.sizeBuffer, Journal: o.journal,
+		},
+		Preallocate: o.preallocate, Verity: o.verityOut != "",
 	}, err
 }
 

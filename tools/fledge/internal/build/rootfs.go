@@ -7,7 +7,6 @@ import (
 
 	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/bootfs"
-	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/linking"
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/packing"
@@ -15,31 +14,24 @@ import (
 	"github.com/fledge-build/fledge/internal/verity"
 )
 
-// rootfsImage is an image of a file system that was written.
-type rootfsImage struct {
-	digest string
-	stats  linking.RootfsStats
-	verity *verity.Params // nil without a hash tree
-}
-
 func (t *task) linkRootfs(ctx context.Context, r *Result, o *manifest.Options) error {
 	packs, err := t.packRootfs(ctx)
 	if err != nil {
 		return err
 	}
-	var made rootfsImage
+	var made linking.File
 	a, err := t.output("rootfs", t.Name+".img", func(file string) (digest string, err error) {
 		made, err = t.writeRootfs(ctx, file, packs)
-		return made.digest, err
+		return made.Digest, err
 	})
 	if err != nil {
 		return err
 	}
-	t.warn(made.stats.Warnings)
-	r.Artifacts, r.Files = append(r.Artifacts, a), made.stats.Files
-	o.RootFS = &manifest.File{Name: a.Path, Format: t.Recipe.Filesystem.Type, Checksum: a.Digest, Verity: made.verity}
-	if made.verity != nil {
-		if err := t.writeVerity(r, *made.verity); err != nil {
+	t.warn(made.Warnings)
+	r.Artifacts, r.Files = append(r.Artifacts, a), made.Files
+	o.RootFS = &manifest.File{Name: a.Path, Format: t.Recipe.Filesystem.Type, Checksum: a.Digest, Verity: made.Verity}
+	if made.Verity != nil {
+		if err := t.writeVerity(r, *made.Verity); err != nil {
 			return err
 		}
 	}
@@ -72,39 +64,14 @@ func (t *task) packRootfs(ctx context.Context) ([]string, error) {
 
 // writeRootfs makes the image in a file. One that the guest writes to has holes where it is free, unless the recipe says
 // otherwise.
-func (t *task) writeRootfs(ctx context.Context, file string, packs []string) (made rootfsImage, err error) {
+func (t *task) writeRootfs(ctx context.Context, file string, packs []string) (linking.File, error) {
 	f := t.Recipe.Filesystem
-	link := func(w io.Writer) (err error) {
-		made.stats, err = linking.Rootfs(ctx, w, packs, t.rootfsOptions())
-		return err
-	}
-	switch {
-	case f.Type == packing.XFS || f.Type == packing.Btrfs:
+	if f.Type == packing.XFS || f.Type == packing.Btrfs {
 		return t.fill(ctx, file, packs)
-	case packing.Writable(f.Type) && !f.Preallocate:
-		made.digest, err = cli.WriteSparseWithDigest(file, "", link)
-	case f.Verity:
-		made.digest, err = cli.WriteFileWithDigest(file, "", func(o *cli.Output) error {
-			if err := link(o); err != nil {
-				return err
-			}
-			made.verity, err = appendVerity(o)
-			return err
-		})
-	default:
-		made.digest, err = cli.WriteWithDigest(file, "", link)
 	}
-	return made, err
-}
-
-// appendVerity puts the hash tree behind a file system.
-func appendVerity(o *cli.Output) (*verity.Params, error) {
-	size, sum, err := o.Written()
-	if err != nil {
-		return nil, err
-	}
-	p, err := verity.Append(o, size, sum, 0)
-	return &p, err
+	return linking.RootfsFile(ctx, file, "", packs, linking.FileOptions{
+		RootfsOptions: t.rootfsOptions(), Preallocate: f.Preallocate, Verity: f.Verity,
+	})
 }
 
 func (t *task) rootfsOptions() linking.RootfsOptions {
@@ -118,8 +85,8 @@ func (t *task) rootfsOptions() linking.RootfsOptions {
 
 // fill makes an image of a file system that its own mkfs makes and a machine fills: from an ext4 image of the same files,
 // with what solves a Dockerfile.
-func (t *task) fill(context.Context, string, []string) (rootfsImage, error) {
-	return rootfsImage{}, fmt.Errorf("%s: filesystem.type = %q: this version does not write that yet", t.Recipe.File, t.Recipe.Filesystem.Type)
+func (t *task) fill(context.Context, string, []string) (linking.File, error) {
+	return linking.File{}, fmt.Errorf("%s: filesystem.type = %q: this version does not write that yet", t.Recipe.File, t.Recipe.Filesystem.Type)
 }
 
 // needs is what the image needs of its kernel.

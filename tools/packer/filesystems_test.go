@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +63,7 @@ func TestExt4(t *testing.T) {
 		"--compression zstd":  "rootfs: ext4 holds files as they are: leave compression and its level out",
 		"--filesystem xfs":    `rootfs: --filesystem "xfs": give one of squashfs, erofs, ext4`,
 		"--filesystem erofs":  "rootfs: --size-buffer-mb, --journal and --preallocate are for ext4: erofs has no free space",
+		"--verity-out /dev/x": "rootfs: --verity-out: ext4 changes as the guest writes to it",
 		"--require /bin/x":    "rootfs: /bin/x is not an executable",
 	} {
 		_, err := ext4(filepath.Join(dir, "none.img"), strings.Fields(args)...)
@@ -75,4 +77,40 @@ func TestExt4(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "none.img")); !os.IsNotExist(err) {
 		t.Errorf("an image in spite of an error: %v", err)
 	}
+}
+
+// TestVerity packs and links erofs with a hash tree, which veritysetup takes for right.
+func TestVerity(t *testing.T) {
+	imagetest.Need(t, "veritysetup", "fsck.erofs")
+	dir := t.TempDir()
+	layer, pack := filepath.Join(dir, "layer.tar"), filepath.Join(dir, "layer.pack")
+	if err := os.WriteFile(layer, imagetest.Tar(t, layerFile("etc/a", strings.Repeat("text ", 20000))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		var b bytes.Buffer
+		if err := dispatch(context.Background(), args, &b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	run("pack", "--for", "erofs", "--layer", layer, "--out", pack)
+	image, params := filepath.Join(dir, "x.img"), filepath.Join(dir, "x.verity.json")
+	out := run("rootfs", "--filesystem", "erofs", "--pack", pack, "--out", image, "--verity-out", params)
+	p, err := readVerity(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{fmt.Sprintf(": %d bytes, sha256:", info.Size()), "root hash is " + p.RootHash.String()} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	imagetest.Run(t, "veritysetup", "verify", image, image, p.RootHash.String(), fmt.Sprintf("--hash-offset=%d", p.HashOffset))
+	imagetest.Run(t, "fsck.erofs", image)
 }
