@@ -1,7 +1,9 @@
 package build
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,6 +110,10 @@ func TestVerity(t *testing.T) {
 		if again := k.must(filesystem(c.keys), "amd64", locked); again.RootHash != r.RootHash || again.Artifacts[0] != r.Artifacts[0] {
 			t.Errorf("%s: another build: %+v", c.keys, again)
 		}
+	}
+	k.must(filesystem("type = \"squashfs\"\n"), "amd64")
+	if _, err := os.Stat(filepath.Join(k.dir, "out/image-rootfs.verity.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the root hash of an earlier build is still there: %v", err)
 	}
 }
 
