@@ -44,6 +44,19 @@ EXPOSE 8080
 ENTRYPOINT ["/usr/bin/server"]
 `
 
+// webAs is a recipe of the image web:alpine in a file system.
+func webAs(filesystem string) string {
+	return `version = "1"
+strategy = "oci_rootfs"
+[agent]
+source_strategy = "local"
+path = "kestrel"
+[source]
+image = "@REGISTRY@/web:alpine"
+[filesystem]
+` + filesystem + kernelTable
+}
+
 var examples = []example{
 	{
 		name: "OCI rootfs",
@@ -68,6 +81,33 @@ overlay_size = "64M"
 		},
 		outputs: []string{"web-rootfs.img", "web-rootfs.initramfs.cpio.gz", "web.manifest.json"},
 		console: []string{"overlay 64M, /bin/kestrel stage2", listening},
+	},
+	{
+		name: "EROFS with the root hash on the command line",
+		files: map[string]string{
+			"fledge.toml":   webAs("type = \"erofs\"\nverity = true\nverity_root_hash = \"cmdline\"\n"),
+			"manifest.toml": manifestOfImage, "kestrel": "KESTREL",
+		},
+		outputs: []string{"web-rootfs.img", "web-rootfs.verity.json", "web-rootfs.initramfs.cpio.gz", "web.manifest.json"},
+		console: []string{"/dev/vda (erofs), verified, overlay 1G, /bin/kestrel stage2", listening},
+	},
+	{
+		name: "squashfs with dm-verity",
+		files: map[string]string{
+			"fledge.toml":   webAs("type = \"squashfs\"\ncompression_level = 3\nverity = true\n"),
+			"manifest.toml": manifestOfImage, "kestrel": "KESTREL",
+		},
+		outputs: []string{"web-rootfs.img", "web-rootfs.verity.json", "web-rootfs.initramfs.cpio.gz", "web.manifest.json"},
+		console: []string{"/dev/vda (squashfs), verified, overlay 1G, /bin/kestrel stage2", listening},
+	},
+	{
+		name: "ext4",
+		files: map[string]string{
+			"fledge.toml":   webAs("type = \"ext4\"\nsize_buffer_mb = 32\njournal = true\n"),
+			"manifest.toml": manifestOfImage, "kestrel": "KESTREL",
+		},
+		outputs: []string{"web-rootfs.img", "web-rootfs.initramfs.cpio.gz", "web.manifest.json"},
+		console: []string{"/dev/vda (ext4), read-write, /bin/kestrel stage2", listening},
 	},
 	{
 		name: "Dockerfile rootfs",
@@ -202,6 +242,7 @@ func (k *kit) testExamples(t *testing.T) {
 				}
 			}
 			k.boot(t, dir, e.outputs[len(e.outputs)-1], e.console...)
+			k.must(t, dir, "inspect", e.outputs[len(e.outputs)-1], "--verify") // no boot changes the image
 		})
 	}
 }

@@ -32,7 +32,7 @@ func newBootCommand() *cobra.Command {
 
 IMAGE is a manifest.json, a disk image, whose boot initramfs is beside it (NAME.initramfs.cpio.gz), or an initramfs. Files that a
 manifest names must have the digests that it says. Memory, processors and ports are those of the manifest; ports are passed on from
-127.0.0.1. The manifest goes onto the kernel command line, as the runtime puts it there. What the guest writes ends with the
+127.0.0.1. The manifest goes onto the kernel command line, as the runtime puts it there, with roothash= for an image with dm-verity. What the guest writes ends with the
 machine, also what it writes to an ext4, xfs or btrfs disk, for which it takes QEMU: the file stays as it is.
 
 In a terminal all keys are the guest's, Ctrl-C too: Ctrl-A x ends the machine, Ctrl-A Ctrl-A types a Ctrl-A. Where standard input is

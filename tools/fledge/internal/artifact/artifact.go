@@ -47,6 +47,7 @@ type Info struct {
 	Squashfs   *SquashfsInfo   `json:"squashfs"`             // of a squashfs
 	Segments   []Segment       `json:"segments"`             // of a cpio archive, in their order
 	FileSystem *FileSystemInfo `json:"filesystem,omitempty"` // of erofs, ext4, xfs and btrfs
+	Verity     *VerityInfo     `json:"verity,omitempty"`     // the hash tree of dm-verity behind a file system
 	Notes      []string        `json:"notes,omitempty"`      // what a kernel would do silently and the maker hardly meant
 }
 
@@ -62,6 +63,17 @@ type FileSystemInfo struct {
 	FreeInodes *uint64  `json:"free_inodes,omitempty"` // of Inodes
 	Created    *int64   `json:"created,omitempty"`     // seconds since 1970-01-01 UTC
 	Features   []string `json:"features,omitempty"`    // as the tools of the file system name them
+}
+
+// VerityInfo is what the superblock of a dm-verity hash tree says.
+type VerityInfo struct {
+	Algorithm     string `json:"algorithm"`       // of the hashes
+	DataBlockSize uint32 `json:"data_block_size"` // bytes
+	HashBlockSize uint32 `json:"hash_block_size"` // bytes
+	DataBlocks    uint64 `json:"data_blocks"`
+	HashOffset    int64  `json:"hash_offset"`         // of the superblock, bytes from the start of the image
+	RootHash      string `json:"root_hash,omitempty"` // that of the tree's first block; "" for a tree of a form that fledge does not check
+	Salt          string `json:"salt"`
 }
 
 // SquashfsInfo is what the superblock and the sizes of the tables say.

@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fledge-build/fledge/internal/manifest"
+	"github.com/fledge-build/fledge/internal/verity"
+	"github.com/fledge-build/fledge/internal/verity/layout"
 	"github.com/fledge-build/fledge/internal/vmm"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
@@ -174,6 +176,30 @@ func TestSnapshot(t *testing.T) {
 	}
 	if _, _, err := (Artifact{Rootfs: filepath.Join(dir, "gone")}).Spec(Machine{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// TestRootHash gives the guest the root hash of the manifest, unless it is given another.
+func TestRootHash(t *testing.T) {
+	p := &verity.Params{RootHash: layout.Hash{0: 0x12, 31: 0x34}}
+	hash := "12" + strings.Repeat("0", 60) + "34"
+	rootfs := filepath.Join(folder(t, map[string]any{"r": diskContent}), "r")
+	a := Artifact{Rootfs: rootfs, Manifest: &manifest.Manifest{RootFS: &manifest.Artifact{Verity: p}}}
+	plain := Artifact{Rootfs: rootfs, Manifest: &manifest.Manifest{RootFS: &manifest.Artifact{}}}
+	for _, tt := range []struct {
+		artifact Artifact
+		given    []string
+		want     string
+	}{
+		{a, nil, "roothash=" + hash + " volant.manifest="},
+		{a, []string{"quiet"}, "quiet roothash=" + hash + " volant.manifest="},
+		{a, []string{"quiet roothash=ab"}, "quiet roothash=ab volant.manifest="},
+		{plain, nil, "volant.manifest="},
+		{Artifact{Manifest: a.Manifest}, nil, "volant.manifest="}, // an initramfs alone
+	} {
+		if s, _, err := tt.artifact.Spec(Machine{Append: tt.given}); err != nil || !strings.HasPrefix(s.Cmdline, tt.want) {
+			t.Errorf("%q: %q, %v; want %q", tt.given, s.Cmdline, err, tt.want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/vmm"
 	"github.com/fledge-build/fledge/tools/fledge/internal/superblock"
@@ -51,7 +52,7 @@ func (a Artifact) Spec(m Machine) (spec vmm.Spec, notes []string, err error) {
 		if err != nil {
 			return spec, nil, fmt.Errorf("%s: %w", a.ManifestFile, err)
 		}
-		spec.Cmdline = strings.TrimSpace(spec.Cmdline + " " + param)
+		spec.Cmdline = strings.Join(slices.Concat(m.Append, a.rootHash(m.Append), []string{param}), " ")
 		notes = a.ports(&spec)
 		if a.Manifest.CloudInit != nil {
 			notes = append(notes, "the manifest's cloud_init is left out: the machine has no disk for it")
@@ -68,6 +69,15 @@ func (a Artifact) Spec(m Machine) (spec vmm.Spec, notes []string, err error) {
 	}
 	slices.Sort(spec.Ports)
 	return spec, notes, nil
+}
+
+// rootHash is the kernel parameter with the root hash of dm-verity that the manifest has, unless one is given.
+func (a Artifact) rootHash(given []string) []string {
+	if a.Rootfs == "" || a.Manifest.RootFS == nil || a.Manifest.RootFS.Verity == nil ||
+		bootconf.FromCommandLine(strings.Join(given, " "), bootconf.RootHashKey) != "" {
+		return nil
+	}
+	return []string{bootconf.RootHashKey + "=" + a.Manifest.RootFS.Verity.RootHash.String()}
 }
 
 // rootDisk is the disk of a root file system. The guest writes to one that it can write to, and the file stays as it is.

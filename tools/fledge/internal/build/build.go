@@ -193,6 +193,17 @@ func (t *task) publish(ctx context.Context, r *Result) error {
 		}
 		r.Artifacts[i].Path = to
 	}
+	if r.RootHash == "" {
+		return removeStale(filepath.Join(t.Dir, t.Name+verityJSON))
+	}
+	return nil
+}
+
+// removeStale removes an output of an earlier build that would speak of this one's.
+func removeStale(file string) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("of an earlier build: %w", err)
+	}
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package build
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/internal/verity"
+	"github.com/fledge-build/fledge/tools/fledge/internal/imagefile"
 )
 
 // filesystem is a recipe of oci:image with the keys in [filesystem].
@@ -88,6 +91,14 @@ func TestVerity(t *testing.T) {
 		}
 		image := r.Artifacts[0].Path
 		imagetest.Run(t, "veritysetup", "verify", image, image, r.RootHash, fmt.Sprintf("--hash-offset=%d", p.HashOffset))
+		im, err := imagefile.Open(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer im.Close()
+		if err := im.VerifyAll(); err != nil || im.Info().Verity == nil || im.Info().Verity.RootHash != r.RootHash {
+			t.Errorf("%s: %v, hash tree %+v", c.keys, err, im.Info().Verity)
+		}
 		m, err := manifest.ReadFile(filepath.Join(k.dir, "out/image.manifest.json"))
 		if err != nil || m.RootFS.Verity == nil || *m.RootFS.Verity != p {
 			t.Errorf("%s: the manifest has %+v, %v", c.keys, m.RootFS, err)
@@ -99,6 +110,10 @@ func TestVerity(t *testing.T) {
 		if again := k.must(filesystem(c.keys), "amd64", locked); again.RootHash != r.RootHash || again.Artifacts[0] != r.Artifacts[0] {
 			t.Errorf("%s: another build: %+v", c.keys, again)
 		}
+	}
+	k.must(filesystem("type = \"squashfs\"\n"), "amd64")
+	if _, err := os.Stat(filepath.Join(k.dir, "out/image-rootfs.verity.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the root hash of an earlier build is still there: %v", err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (t *task) checkFolder(dir string) error {
 // made are the files and folders that a build makes.
 func (t *task) made() []string {
 	files := []string{t.LockFile, t.Cache, filepath.Join(t.Dir, t.ManifestName+".manifest.json")}
-	for _, suffix := range []string{".img", ".verity.json", ".initramfs.cpio.gz", ".cpio.gz"} {
+	for _, suffix := range []string{".img", verityJSON, ".initramfs.cpio.gz", ".cpio.gz"} {
 		files = append(files, filepath.Join(t.Dir, t.Name+suffix))
 	}
 	return files

@@ -38,9 +38,12 @@ func (t *task) linkRootfs(ctx context.Context, r *Result, o *manifest.Options) e
 	return t.writeBootInitramfs(r, o)
 }
 
+// verityJSON is what the name of the file with the parameters of dm-verity ends with.
+const verityJSON = ".verity.json"
+
 // writeVerity makes the file with the parameters of dm-verity.
 func (t *task) writeVerity(r *Result, p verity.Params) error {
-	a, err := t.write("verity", t.Name+".verity.json", func(w io.Writer) error {
+	a, err := t.write("verity", t.Name+verityJSON, func(w io.Writer) error {
 		_, err := w.Write(p.JSON())
 		return err
 	})

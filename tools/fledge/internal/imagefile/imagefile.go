@@ -24,6 +24,7 @@ type Image struct {
 	artifact.Artifact
 	Name     string    // the file
 	Manifest *Manifest // nil is none
+	verity   *artifact.VerityInfo
 	f        *os.File
 	r        *reader // f, until the context ends
 }
@@ -61,9 +62,12 @@ func open(ctx context.Context, name string, manifest bool) (*Image, error) {
 	}
 	im := &Image{Name: name, f: f, r: &reader{ctx, f}}
 	if im.Artifact, err = detect(im.r, size, head); err == nil {
-		im.Manifest, err = findManifest(name)
-	} else {
+		im.verity, err = findVerity(im.r, im.Artifact.Info())
+	}
+	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
+	} else {
+		im.Manifest, err = findManifest(name)
 	}
 	if err != nil {
 		f.Close()
@@ -181,9 +185,14 @@ func recognise(head []byte) string {
 	return ""
 }
 
-// VerifyAll reads and checks everything, also that the digest is that of the manifest.
+// VerifyAll reads and checks everything, also that the digest is that of the manifest, and the root hash of dm-verity that
+// of the manifest and of NAME.verity.json.
 func (im *Image) VerifyAll() error {
-	if err := im.Verify(); err != nil {
+	err := im.Verify()
+	if err == nil {
+		err = im.verifyVerity()
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", im.Name, err)
 	}
 	if im.Manifest == nil || im.Manifest.Checksum == "" {

@@ -34,15 +34,35 @@ func (t *textWriter) fileSystem(kind string, f *artifact.FileSystemInfo) {
 	t.field("features", "%s", strings.Join(f.Features, ", "))
 }
 
+// verity shows what the superblock of a hash tree says.
+func (t *textWriter) verity(v *artifact.VerityInfo) {
+	if v == nil {
+		return
+	}
+	t.field("dm-verity", "%s, %d blocks of %d bytes, hash tree at byte %d", Printable(v.Algorithm), v.DataBlocks, v.DataBlockSize, v.HashOffset)
+	if v.RootHash != "" {
+		t.field("root hash", "%s", v.RootHash)
+	}
+	t.field("salt", "%s", v.Salt)
+}
+
 // verified says what was checked when nothing was found wrong.
 func verified(im *imagefile.Image) string {
 	info := im.Info()
-	if info.FileSystem == nil {
-		return "everything was read and agrees"
+	what := []string{"everything was read and agrees"}
+	if info.FileSystem != nil {
+		what[0] = "the superblock agrees"
+		if im.Manifest != nil && im.Manifest.Checksum != "" {
+			what = append(what, "the file has the digest of the manifest")
+		}
 	}
-	digest := ""
-	if im.Manifest != nil && im.Manifest.Checksum != "" {
-		digest = ", and the file has the digest of the manifest"
+	switch {
+	case info.Verity != nil && info.Verity.RootHash != "":
+		what = append(what, "every block agrees with the hash tree")
+	case info.Verity != nil:
+		what = append(what, "veritysetup verify checks the hash tree, which is of another form than Fledge's")
+	case info.FileSystem != nil:
+		what = append(what, superblock.Checker(info.Kind)+" checks the rest")
 	}
-	return fmt.Sprintf("the superblock agrees%s; %s checks the rest", digest, superblock.Checker(info.Kind))
+	return strings.Join(what, "; ")
 }

@@ -51,6 +51,7 @@ func Text(w io.Writer, im *imagefile.Image, o TextOptions) error {
 	default:
 		t.field("kind", "cpio (initramfs), %s", count(len(info.Segments), "segment"))
 	}
+	t.verity(info.Verity)
 	if o.Verified {
 		t.field("verified", "%s", verified(im))
 	}

@@ -95,7 +95,7 @@ func (p *planner) context(dockerfile string) (*context, bool) {
 
 // made are the files of the folder that Fledge and Bazel make.
 func (p *planner) made() []string {
-	names := []string{lockfile.Name, p.Name + ".img", p.Name + ".initramfs.cpio.gz", p.Name + ".cpio.gz", p.Name + ".manifest.json",
+	names := []string{lockfile.Name, p.Name + ".img", p.Name + ".verity.json", p.Name + ".initramfs.cpio.gz", p.Name + ".cpio.gz", p.Name + ".manifest.json",
 		strings.TrimSuffix(p.Name, "-rootfs") + ".manifest.json", "BUILD.bazel", "BUILD", "MODULE.bazel", "MODULE.bazel.lock"}
 	var files []string
 	for _, name := range names {

@@ -110,11 +110,22 @@ func (p *planner) addFilesystem(r *rule) {
 	if p.Recipe.Strategy != recipe.OCIRootfs {
 		return
 	}
-	if f.CompressionLevel != absent.CompressionLevel {
+	if f.Type != absent.Type {
+		r.setText("filesystem", f.Type)
+	} else if f.CompressionLevel != absent.CompressionLevel {
 		r.setInt("compression_level", f.CompressionLevel)
 	}
 	if f.OverlaySize != absent.OverlaySize {
 		r.setText("overlay_size", f.OverlaySize)
+	}
+	if f.SizeBufferMB > 0 {
+		r.setInt("size_buffer_mb", f.SizeBufferMB)
+	}
+	r.setTrue("preallocate", f.Preallocate)
+	r.setTrue("journal", f.Journal)
+	r.setTrue("verity", f.Verity)
+	if f.VerityRootHash == recipe.HashCmdline {
+		r.setText("verity_root_hash", f.VerityRootHash)
 	}
 }
 

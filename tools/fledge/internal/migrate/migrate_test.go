@@ -103,6 +103,10 @@ var cases = []struct {
 		"\"hook.sh\" = \"/docker-entrypoint.d/hook.sh\"\n\"@odd\" = \"/odd\"\n\"libs/\" = \"/usr/lib/app/\"\n", locked(),
 		map[string]string{"site/index.html": "", "site/css/a.css": "", "*site/cgi/run": "", "nginx.conf": "", "*bin/probe": "",
 			"*hook.sh": "", "@odd": "", "libs/a.so.1": "", "*libs/b.so": "", "*libs/tool": ""}},
+	{"filesystem_ext4", oci + kestrel + nginx + "[filesystem]\ntype = \"ext4\"\nsize_buffer_mb = 512\npreallocate = true\njournal = true\n", locked(), nil},
+	{"filesystem_xfs", oci + kestrel + nginx + "[filesystem]\ntype = \"xfs\"\npreallocate = false\noverlay_size = \"64M\"\n", locked(), nil},
+	{"filesystem_verity", oci + kestrel + nginx + "[filesystem]\ncompression_level = 9\nverity = true\nverity_root_hash = \"initramfs\"\n", locked(), nil},
+	{"filesystem_verity_cmdline", oci + kestrel + nginx + "[filesystem]\ntype = \"erofs\"\nverity = true\nverity_root_hash = \"cmdline\"\n", locked(), nil},
 	{"image_roots", oci + kestrel + nginx + squash + "[mappings]\nroot = \"/\"\nmotd = \"/\"\none = \"/srv/one\"\n" +
 		"\"nginx-rootfs\" = \"/srv/two\"\n", locked(),
 		map[string]string{"root/etc/motd": "", "*root/srv/run": "", "motd": "", "one/a/b": "", "nginx-rootfs/a": "", "nginx-rootfs/b": ""}},

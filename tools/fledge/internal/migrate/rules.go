@@ -20,7 +20,8 @@ type rule struct {
 
 // owned are the attributes that a recipe says, so that one which it no longer says is removed.
 var owned = []string{"agent", "base_images", "build_args", "compression_level", "config", "context", "context_mappings", "dockerfile",
-	"image", "init", "kernel", "manifest", "mappings", "modes", "modules", "overlay_size", "srcs", "target"}
+	"filesystem", "image", "init", "journal", "kernel", "manifest", "mappings", "modes", "modules", "overlay_size", "preallocate",
+	"size_buffer_mb", "srcs", "target", "verity", "verity_root_hash"}
 
 func (r *rule) set(key string, value build.Expr) {
 	if r.attrs == nil {
@@ -38,6 +39,13 @@ func (r *rule) setText(key, value string) {
 
 func (r *rule) setInt(key string, value int) {
 	r.set(key, &build.LiteralExpr{Token: strconv.Itoa(value)})
+}
+
+// setTrue sets a boolean; false is the default.
+func (r *rule) setTrue(key string, value bool) {
+	if value {
+		r.set(key, &build.Ident{Name: "True"})
+	}
 }
 
 // setTexts sets a dict; an empty one is the default.
