@@ -25,35 +25,9 @@ func special(path string, kind fstree.Type) fstree.Entry {
 	return fstree.Entry{Path: path, Type: kind, Mode: 0o644, Content: fstree.NoContent}
 }
 
-// contents are files whose sizes and compressibility meet every border of blocks, clusters, segments and chunks.
-func contents() map[string]string {
-	files := map[string]string{}
-	for _, size := range []int{
-		0, 1, 13, 100, 3900, 3967, 3968, 3969, 4000, 4095, 4096, 4097, 8064, 8065, 8191, 8192, 12287, 20000, 65535, 65536,
-		65537, 70000, 131072, 200_001, 1<<20 + 1, 4<<20 - 1, 4<<20 + 5000,
-	} {
-		files[fmt.Sprintf("text%d", size)] = imagetest.Text(size, size)
-		files[fmt.Sprintf("noise%d", size)] = imagetest.Noise(size, size)
-		files[fmt.Sprintf("zeros%d", size)] = strings.Repeat("\x00", size)
-		files[fmt.Sprintf("x%d", size)] = strings.Repeat("x", size)
-		var mixed strings.Builder
-		for i := 0; mixed.Len() < size; i++ {
-			mixed.WriteString(imagetest.Noise(i, 3000+7*i%9000))
-			mixed.WriteString(imagetest.Text(i, 5000+13*i%20000))
-		}
-		files[fmt.Sprintf("mixed%d", size)] = mixed.String()[:size]
-		sparse := []byte(strings.Repeat("\x00", size))
-		for at := 0; at < size; at += 700_000 {
-			copy(sparse[at:], imagetest.Noise(at, 5000))
-		}
-		files[fmt.Sprintf("sparse%d", size)] = string(sparse)
-	}
-	return files
-}
-
 // Every content comes out as it went in, in one read and from any offset on.
 func TestContents(t *testing.T) {
-	files := contents()
+	files := imagetest.Contents()
 	for _, compressor := range codecs {
 		t.Run(compressor, func(t *testing.T) {
 			layouts := map[erofspack.Layout]bool{}

@@ -129,7 +129,9 @@ func TestChangeHides(t *testing.T) {
 }
 
 // dataOf is the data of an image: all between the superblock and xattr_blkaddr.
-func dataOf(image []byte) []byte { return image[blockSize : uint64(le.Uint32(image[1024+44:]))*blockSize] }
+func dataOf(image []byte) []byte {
+	return image[blockSize : uint64(le.Uint32(image[1024+44:]))*blockSize]
+}
 
 // Equal files of two layers have one copy; what a later layer hides has none.
 func TestShared(t *testing.T) {
