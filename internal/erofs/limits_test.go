@@ -15,6 +15,7 @@ import (
 	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/imagetest"
+	"github.com/fledge-build/fledge/internal/posixacl"
 )
 
 func file(path string) fstree.Entry {
@@ -306,5 +307,34 @@ func TestTooLarge(t *testing.T) {
 		if out.Len() > 0 {
 			t.Error("something was written before the error")
 		}
+	}
+}
+
+// ACLs that the kernel does not accept are dropped: it would give nothing of their files.
+func TestACLs(t *testing.T) {
+	good := []byte(imagetest.ACL(1, 7, 0, 4, 7, 0, 32, 0, 0))
+	entry := func(path string, kind fstree.Type, name string, value []byte) fstree.Entry {
+		e := special(path, kind)
+		e.Xattrs = []fstree.Xattr{{Name: name, Value: value}}
+		return e
+	}
+	pack := build(t, "none", func(b *erofspack.Builder) {
+		for path, kind := range map[string]fstree.Type{"file": fstree.Regular, "fifo": fstree.FIFO, "dir": fstree.Directory} {
+			add(t, b, entry(path, kind, posixacl.Access, good), "")
+			add(t, b, entry("bad-"+path, kind, posixacl.Access, good[:11]), "")
+		}
+		link := entry("link", fstree.Symlink, posixacl.Access, good)
+		link.Link = "file"
+		add(t, b, link, "")
+		add(t, b, entry("default", fstree.Directory, posixacl.Default, good), "")
+		add(t, b, entry("no-default", fstree.Regular, posixacl.Default, good), "")
+	})
+	image, stats := link(t, pack)
+	if stats.Dropped.Count != 5 {
+		t.Errorf("dropped %+v, want 5", stats.Dropped)
+	}
+	lines := imagetest.Describe(t, mount(t, image))
+	if text := strings.Join(lines, "\n"); len(lines) != 10 || strings.Count(text, "system.posix_acl") != 4 {
+		t.Errorf("the mounted image has\n%s", text)
 	}
 }
