@@ -4,7 +4,8 @@
 // Every task runs once a round, so that what else the machine does meets all alike; the tables show medians and ratios.
 // The corpus is the Debian system of e2e/corpus, or any OCI layout.
 //
-// `go run ./bench --initramfs` compares initramfs images with what cpio, pigz and zstd make of the same tree, and
+// `go run ./bench --filesystems` compares EROFS and ext4 images with what mkfs.erofs and mke2fs make of the same tree,
+// `go run ./bench --initramfs` initramfs images with what cpio, pigz and zstd make of it, and
 // `go run ./bench --init --rounds 15` compares the init of an initramfs with the least in C; it needs no root.
 // `go run ./bench --solve` compares solving a Dockerfile in a machine with buildkitd and runc on the host.
 package main
@@ -43,6 +44,7 @@ type options struct {
 	today      bool
 	growth     bool
 	initramfs  bool
+	kinds      bool
 	inits      bool
 	solves     bool
 	cores      int
@@ -54,9 +56,10 @@ func main() {
 	flag.StringVar(&o.layout, "layout", "", "OCI layout `folder`, tagged latest, to measure with (default: the corpus of e2e/corpus)")
 	flag.StringVar(&o.mksquashfs, "mksquashfs", "mksquashfs", "mksquashfs `program`, for a newer one than Debian's")
 	flag.BoolVar(&o.all, "all", false, "all compressors, and other levels and block sizes, too")
-	flag.BoolVar(&o.today, "pipeline", true, "measure skopeo + umoci + mksquashfs, too")
+	flag.BoolVar(&o.today, "pipeline", true, "measure what starts from the layers with skopeo and umoci, too")
 	flag.BoolVar(&o.growth, "growth", true, "measure how an app change grows with the base, and a million files")
 	flag.BoolVar(&o.initramfs, "initramfs", false, "instead, measure initramfs images against find | cpio | pigz and zstd")
+	flag.BoolVar(&o.kinds, "filesystems", false, "instead, measure EROFS and ext4 images against mkfs.erofs and mke2fs -d")
 	flag.BoolVar(&o.inits, "init", false, "instead, measure the init of an initramfs, in virtual machines")
 	flag.BoolVar(&o.solves, "solve", false, "instead, measure solving a Dockerfile, in virtual machines")
 	flag.Parse()
@@ -98,10 +101,17 @@ func run(o options) (err error) {
 		return err
 	}
 	writeHead(os.Stdout, o, versions, o.rounds)
-	if o.initramfs {
+	switch {
+	case o.initramfs:
 		return compareInitramfs(o, t, d, c)
+	case o.kinds:
+		return compareFilesystems(o, t, d, c)
 	}
+	return compareSquashfs(o, t, d, c)
+}
 
+// compareSquashfs measures squashfs images, and how an app change grows with the base.
+func compareSquashfs(o options, t tools, d folder, c corpusFiles) error {
 	settings := []setting{zstd15, zstd3}
 	if o.all {
 		settings = append(settings, others...)

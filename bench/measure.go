@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fledge-build/fledge/e2e/toolrun"
@@ -20,7 +21,8 @@ type task struct {
 	name    string
 	steps   []step
 	output  string   // file whose size counts, or ""
-	scratch []string // files and folders that must not be there before a run
+	made    []string // further files that stay; like the output they must not be there before a run
+	scratch []string // files and folders that must not be there before a run, and do not stay
 }
 
 // figures are what a task took, the medians of its runs.
@@ -52,7 +54,7 @@ func measure(tasks []task, rounds int, progress io.Writer) (map[string]figures, 
 }
 
 func (t task) run() (figures, error) {
-	for _, path := range append(slices.Clone(t.scratch), t.output) {
+	for _, path := range slices.Concat(t.scratch, t.made, []string{t.output}) {
 		if path == "" {
 			continue
 		}
@@ -60,6 +62,7 @@ func (t task) run() (figures, error) {
 			return figures{}, err
 		}
 	}
+	syscall.Sync() // what is still to be written belongs to the task before
 	var f figures
 	for _, s := range t.steps {
 		result, err := toolrun.Run(s[0], s[1:]...)

@@ -19,18 +19,23 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// settings are a compressor and what else decides over an image's bytes.
+// settings are a file system, a compressor and what else decides over an image's bytes. Only squashfs has a level and a
+// block size.
 type settings struct {
+	filesystem  string
 	compression string
 	level       int
 	blockSize   int
 }
 
 func (s settings) String() string {
-	return fmt.Sprintf("%s-%d-%d", s.compression, s.level, s.blockSize)
+	return fmt.Sprintf("%s-%s-%d-%d", s.filesystem, s.compression, s.level, s.blockSize)
 }
 
 func (s settings) flags() []string {
+	if s.filesystem != "squashfs" {
+		return []string{"--compression", s.compression}
+	}
 	return []string{
 		"--compression", s.compression, "--level", fmt.Sprint(s.level), "--block-size", fmt.Sprint(s.blockSize),
 	}
@@ -41,10 +46,10 @@ func build(t testing.TB, s settings, blobs ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	image := filepath.Join(dir, "image.img")
-	link := []string{"rootfs", "--out", image, "--digest-out", image + ".sha256"}
+	link := []string{"rootfs", "--filesystem", s.filesystem, "--out", image, "--digest-out", image + ".sha256"}
 	for i, blob := range blobs {
 		pack := filepath.Join(dir, fmt.Sprintf("%d.pack", i))
-		args := []string{"pack", "--layer", blob, "--digest", "sha256:" + filepath.Base(blob), "--out", pack}
+		args := []string{"pack", "--for", s.filesystem, "--layer", blob, "--digest", "sha256:" + filepath.Base(blob), "--out", pack}
 		harness.MustPacker(t, append(args, s.flags()...)...)
 		link = append(link, "--pack", pack)
 	}

@@ -208,9 +208,15 @@ func TestStacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			rootfs := unpack(t, layout)
-			want := withoutACLs(tc.promised.apply(imagetest.Describe(t, rootfs)))
-			image := build(t, settings{"zstd", 1, 128 << 10}, blobs...)
-			compare(t, "extracted by unsquashfs", want, imagetest.Describe(t, extract(t, image)))
+			want := tc.promised.apply(imagetest.Describe(t, rootfs))
+			image := build(t, settings{"squashfs", "zstd", 1, 128 << 10}, blobs...)
+			compare(t, "extracted by unsquashfs", withoutACLs(want), imagetest.Describe(t, extract(t, image)))
+			for _, s := range []settings{erofsNone, erofsLZ4, ext4} {
+				t.Run(s.String(), func(t *testing.T) {
+					mounted := imagetest.MountAs(t, s.filesystem, "ro", build(t, s, blobs...))
+					compare(t, "mounted by the kernel", want, imagetest.Describe(t, mounted))
+				})
+			}
 			if len(tc.promised) == 0 {
 				compare(t, "unsquashfs -lln", listing(t, mksquashfs(t, rootfs)), listing(t, image))
 			}

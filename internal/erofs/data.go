@@ -1,6 +1,8 @@
 package erofs
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -118,14 +120,29 @@ func (d *data) find(n *fstree.Node) (c erofspack.Content, block uint32, pack *er
 // copySize is how much is copied at a time.
 const copySize = 1 << 20
 
-// writeTo copies the blocks.
+// writeTo copies the blocks: one goroutine reads and verifies what this one writes next.
 func (d *data) writeTo(ctx context.Context, w io.Writer) error {
-	buf := make([]byte, copySize)
-	return d.eachLive(func(id dedup.ID, c *erofspack.Content) error {
+	from, to := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		to.CloseWithError(d.copyTo(ctx, to))
+	}()
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{from}, make([]byte, copySize))
+	from.CloseWithError(err) // ends the other goroutine
+	<-done
+	return err
+}
+
+// copyTo copies the blocks, in large pieces.
+func (d *data) copyTo(ctx context.Context, w io.Writer) error {
+	out, buf := bufio.NewWriterSize(w, copySize), make([]byte, copySize)
+	err := d.eachLive(func(id dedup.ID, c *erofspack.Content) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		d.stats.Copied += uint64(c.Blocks) * blockSize
-		return d.packs[id.Pack].Copy(w, c, buf)
+		return d.packs[id.Pack].Copy(out, c, buf)
 	})
+	return cmp.Or(err, out.Flush())
 }

@@ -86,7 +86,7 @@ func (img *image) survey() error {
 
 // check refuses what erofs cannot hold, and takes note of attributes and contents.
 func (img *image) check(i uint32, n *fstree.Node) error {
-	encoded, err := encodeXattrs(n.Xattrs(), func(name string) {
+	encoded, err := encodeXattrs(n, func(name string) {
 		if img.stats.Dropped.Count == 0 {
 			img.stats.Dropped.Name, img.stats.Dropped.Path = name, img.pathOf(i)
 		}
@@ -215,7 +215,7 @@ func (s *shape) ownBlocks() uint64 {
 // describe decides how inode i is stored.
 func (img *image) describe(i uint32) (s shape, err error) {
 	n := img.inodes[i].node
-	encoded, err := encodeXattrs(n.Xattrs(), func(string) {})
+	encoded, err := encodeXattrs(n, func(string) {})
 	if err != nil {
 		return s, err
 	}

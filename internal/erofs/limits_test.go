@@ -15,6 +15,7 @@ import (
 	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/imagetest"
+	"github.com/fledge-build/fledge/internal/posixacl"
 )
 
 func file(path string) fstree.Entry {
@@ -25,35 +26,9 @@ func special(path string, kind fstree.Type) fstree.Entry {
 	return fstree.Entry{Path: path, Type: kind, Mode: 0o644, Content: fstree.NoContent}
 }
 
-// contents are files whose sizes and compressibility meet every border of blocks, clusters, segments and chunks.
-func contents() map[string]string {
-	files := map[string]string{}
-	for _, size := range []int{
-		0, 1, 13, 100, 3900, 3967, 3968, 3969, 4000, 4095, 4096, 4097, 8064, 8065, 8191, 8192, 12287, 20000, 65535, 65536,
-		65537, 70000, 131072, 200_001, 1<<20 + 1, 4<<20 - 1, 4<<20 + 5000,
-	} {
-		files[fmt.Sprintf("text%d", size)] = imagetest.Text(size, size)
-		files[fmt.Sprintf("noise%d", size)] = imagetest.Noise(size, size)
-		files[fmt.Sprintf("zeros%d", size)] = strings.Repeat("\x00", size)
-		files[fmt.Sprintf("x%d", size)] = strings.Repeat("x", size)
-		var mixed strings.Builder
-		for i := 0; mixed.Len() < size; i++ {
-			mixed.WriteString(imagetest.Noise(i, 3000+7*i%9000))
-			mixed.WriteString(imagetest.Text(i, 5000+13*i%20000))
-		}
-		files[fmt.Sprintf("mixed%d", size)] = mixed.String()[:size]
-		sparse := []byte(strings.Repeat("\x00", size))
-		for at := 0; at < size; at += 700_000 {
-			copy(sparse[at:], imagetest.Noise(at, 5000))
-		}
-		files[fmt.Sprintf("sparse%d", size)] = string(sparse)
-	}
-	return files
-}
-
 // Every content comes out as it went in, in one read and from any offset on.
 func TestContents(t *testing.T) {
-	files := contents()
+	files := imagetest.Contents()
 	for _, compressor := range codecs {
 		t.Run(compressor, func(t *testing.T) {
 			layouts := map[erofspack.Layout]bool{}
@@ -332,5 +307,34 @@ func TestTooLarge(t *testing.T) {
 		if out.Len() > 0 {
 			t.Error("something was written before the error")
 		}
+	}
+}
+
+// ACLs that the kernel does not accept are dropped: it would give nothing of their files.
+func TestACLs(t *testing.T) {
+	good := []byte(imagetest.ACL(1, 7, 0, 4, 7, 0, 32, 0, 0))
+	entry := func(path string, kind fstree.Type, name string, value []byte) fstree.Entry {
+		e := special(path, kind)
+		e.Xattrs = []fstree.Xattr{{Name: name, Value: value}}
+		return e
+	}
+	pack := build(t, "none", func(b *erofspack.Builder) {
+		for path, kind := range map[string]fstree.Type{"file": fstree.Regular, "fifo": fstree.FIFO, "dir": fstree.Directory} {
+			add(t, b, entry(path, kind, posixacl.Access, good), "")
+			add(t, b, entry("bad-"+path, kind, posixacl.Access, good[:11]), "")
+		}
+		link := entry("link", fstree.Symlink, posixacl.Access, good)
+		link.Link = "file"
+		add(t, b, link, "")
+		add(t, b, entry("default", fstree.Directory, posixacl.Default, good), "")
+		add(t, b, entry("no-default", fstree.Regular, posixacl.Default, good), "")
+	})
+	image, stats := link(t, pack)
+	if stats.Dropped.Count != 5 {
+		t.Errorf("dropped %+v, want 5", stats.Dropped)
+	}
+	lines := imagetest.Describe(t, mount(t, image))
+	if text := strings.Join(lines, "\n"); len(lines) != 10 || strings.Count(text, "system.posix_acl") != 4 {
+		t.Errorf("the mounted image has\n%s", text)
 	}
 }

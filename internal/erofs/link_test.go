@@ -81,7 +81,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// A change of the last layer leaves the data of those below as and where it is.
+// A change of the last layer leaves the data of those below as and where it is, whatever the sizes.
 func TestChangedLayer(t *testing.T) {
 	for _, compressor := range codecs {
 		base := build(t, compressor, func(b *erofspack.Builder) {
@@ -89,23 +89,48 @@ func TestChangedLayer(t *testing.T) {
 				add(t, b, file(fmt.Sprintf("lib/%d", i)), imagetest.Text(i, 30_000)+imagetest.Noise(i, 30_000))
 			}
 		})
-		app := func(seed int) []byte {
+		app := func(seed, files, size int) []byte {
 			return linkBytes(t, base, build(t, compressor, func(b *erofspack.Builder) {
-				add(t, b, file("app"), imagetest.Noise(seed, 100_000))
+				for i := range files {
+					add(t, b, file(fmt.Sprintf("app/%d", i)), imagetest.Noise(seed+i, size+100*i))
+				}
 			}))
 		}
-		before, after := app(1000), app(2000)
-		if len(before) != len(after) {
-			t.Fatalf("%s: %d and %d bytes", compressor, len(before), len(after))
+		want := dataOf(linkBytes(t, base))
+		if least := 50 * 30_000; len(want) < least {
+			t.Fatalf("%s: the base has %d bytes of data, want %d", compressor, len(want), least)
 		}
-		same := blockSize
-		for before[same] == after[same] {
-			same++
-		}
-		if base := 50 * 30_000; same < base {
-			t.Errorf("%s: the images differ from byte %d on, in the data of the base, which has at least %d", compressor, same, base)
+		for i, image := range [][]byte{app(1000, 1, 100_000), app(2000, 1, 100_000), app(3000, 20, 7000), app(4000, 0, 0)} {
+			if !bytes.HasPrefix(dataOf(image), want) {
+				t.Errorf("%s: image %d does not begin with the data of the base", compressor, i)
+			}
 		}
 	}
+}
+
+// A change that hides a file of a layer below leaves out its blocks alone; those in front stay where they are.
+func TestChangeHides(t *testing.T) {
+	for _, compressor := range codecs {
+		layer := func(names ...string) *erofspack.Reader {
+			return build(t, compressor, func(b *erofspack.Builder) {
+				for _, name := range names {
+					add(t, b, file(name), imagetest.Noise(int(name[0]), 5*blockSize))
+				}
+			})
+		}
+		base := layer("a", "b", "c")
+		hidden := build(t, compressor, func(b *erofspack.Builder) { add(t, b, special("b", fstree.FIFO), "") })
+		all, got := dataOf(linkBytes(t, base)), dataOf(linkBytes(t, base, hidden))
+		b := []byte(imagetest.Noise('b', 5*blockSize))
+		if want := bytes.Replace(all, b, nil, 1); len(want) != len(all)-len(b) || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes of data, want %d without those of b", compressor, len(got), len(want))
+		}
+	}
+}
+
+// dataOf is the data of an image: all between the superblock and xattr_blkaddr.
+func dataOf(image []byte) []byte {
+	return image[blockSize : uint64(le.Uint32(image[1024+44:]))*blockSize]
 }
 
 // Equal files of two layers have one copy; what a later layer hides has none.

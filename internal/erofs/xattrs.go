@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/posixacl"
 )
 
 // xattrPrefixes are the namespaces that erofs knows, with their numbers. The names of access control lists stand for
@@ -15,11 +16,12 @@ var xattrPrefixes = []struct {
 	number byte
 	whole  bool
 }{
-	{"user.", 1, false}, {"system.posix_acl_access", 2, true}, {"system.posix_acl_default", 3, true},
+	{"user.", 1, false}, {posixacl.Access, 2, true}, {posixacl.Default, 3, true},
 	{"trusted.", 4, false}, {"security.", 6, false},
 }
 
-// Dropped tells of extended attributes that erofs cannot store, those of other namespaces.
+// Dropped tells of extended attributes that an image cannot hold: those of other namespaces, POSIX ACLs that Linux does not
+// accept, and ACLs of files that have none.
 type Dropped struct {
 	Count int
 	Name  string // of the first
@@ -36,10 +38,11 @@ type xattrs struct {
 // shareFrom is the size of an entry, in bytes, from which a reference of 4 bytes is worth it.
 const shareFrom = 12
 
-// encodeXattrs gives the encoded entries of an inode and counts those that erofs has no number for.
-func encodeXattrs(list []fstree.Xattr, drop func(name string)) (encoded []string, err error) {
-	for _, x := range list {
+// encodeXattrs gives the encoded entries of an inode and tells drop of those that cannot be stored.
+func encodeXattrs(n *fstree.Node, drop func(name string)) (encoded []string, err error) {
+	for _, x := range n.Xattrs() {
 		number, name, ok := splitXattr(x.Name)
+		ok = ok && acceptable(n.Type, x)
 		switch {
 		case !ok:
 			drop(x.Name)
@@ -53,6 +56,18 @@ func encodeXattrs(list []fstree.Xattr, drop func(name string)) (encoded []string
 		encoded = append(encoded, string(pad(b, 4)))
 	}
 	return encoded, nil
+}
+
+// acceptable tells whether the kernel reads an attribute that may be an ACL: of a file with a bad one it reads nothing.
+func acceptable(kind fstree.Type, x fstree.Xattr) bool {
+	switch {
+	case x.Name != posixacl.Access && x.Name != posixacl.Default:
+		return true
+	case kind == fstree.Symlink || x.Name == posixacl.Default && kind != fstree.Directory:
+		return false
+	}
+	_, err := posixacl.Parse(x.Value)
+	return err == nil
 }
 
 // pad appends zeros up to a multiple of n bytes.

@@ -90,6 +90,7 @@ func (b *Builder) addContent(data io.Reader, size int64) (uint32, error) {
 	}
 	chunk := int(ChunkBlocks(uint64(size))) * BlockSize
 	h := sha256.New()
+	rec := &record{Content: Content{Size: uint64(size)}}
 	for left := size; left > 0 && b.pipe.err() == nil; {
 		s := b.pipe.take(int(min(left, segmentSize)))
 		if _, err := io.ReadFull(data, s.src); err != nil {
@@ -102,15 +103,15 @@ func (b *Builder) addContent(data io.Reader, size int64) (uint32, error) {
 		h.Write(s.src)
 		left -= int64(len(s.src))
 		s.chunk, s.last = chunk, left == 0
-		if size <= segmentSize {
-			if n, ok := b.known[sha256.Sum256(s.src)]; ok {
+		if size <= segmentSize { // whether it is new shows before any of it is compressed
+			h.Sum(rec.Digest[:0])
+			if n, ok := b.known[rec.Digest]; ok {
 				b.pipe.free <- s
 				return n, nil
 			}
 		}
 		b.pipe.submit(s)
 	}
-	rec := &record{Content: Content{Size: uint64(size)}}
 	h.Sum(rec.Digest[:0])
 	if n, ok := b.known[rec.Digest]; ok {
 		b.pipe.order <- task{kind: dropTask}

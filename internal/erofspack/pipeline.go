@@ -13,6 +13,7 @@ import (
 type pipeline struct {
 	f     *os.File
 	free  chan *segment // not in use
+	plain *encoder      // of uncompressed packs, which need no goroutine for it, or nil
 	work  chan *segment
 	order chan task
 	done  chan struct{}             // closed when everything is written
@@ -60,6 +61,9 @@ func newPipeline(f *os.File, o Options) *pipeline {
 		p.free <- &segment{ready: make(chan struct{}, 1)}
 	}
 	var running sync.WaitGroup
+	if o.Codec.Name == "none" {
+		p.plain, o.Jobs = newEncoder(o.Codec), 0
+	}
 	for range o.Jobs {
 		e := newEncoder(o.Codec)
 		running.Go(func() {
@@ -90,7 +94,12 @@ func (p *pipeline) take(size int) *segment {
 }
 
 func (p *pipeline) submit(s *segment) {
-	p.work <- s
+	if p.plain != nil {
+		p.plain.encode(s)
+		s.ready <- struct{}{}
+	} else {
+		p.work <- s
+	}
 	p.order <- task{kind: segmentTask, segment: s}
 }
 

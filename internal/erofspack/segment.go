@@ -14,7 +14,7 @@ type segment struct {
 	chunk int    // of the file, in bytes
 	last  bool   // of the file
 
-	out     []byte // blocks
+	out     []byte // blocks; of an uncompressed pack within src
 	tail    []byte // of the last segment: what is behind the last whole block, or compressed
 	extents []Extent
 	zeros   uint64 // bytes in chunks of zeros
@@ -74,8 +74,9 @@ func chunks(b []byte, size int) func(func([]byte) bool) {
 // isZero tells whether p, which is not empty, is all zeros.
 func isZero(p []byte) bool { return p[0] == 0 && bytes.Equal(p[:len(p)-1], p[1:]) }
 
-// leaveOutZeros makes blocks of all chunks but those of zeros.
+// leaveOutZeros makes blocks of all chunks but those of zeros, in the place of src.
 func (s *segment) leaveOutZeros() {
+	s.out = s.src[:0]
 	for chunk := range chunks(s.src, s.chunk) {
 		if isZero(chunk) && len(chunk) == s.chunk {
 			s.extents = appendRun(s.extents, Extent{Length: 1, Kind: Hole})
@@ -83,8 +84,12 @@ func (s *segment) leaveOutZeros() {
 		}
 		s.extents = appendRun(s.extents, Extent{Length: 1, Kind: Data})
 		whole := len(chunk) / BlockSize * BlockSize
-		s.out = append(s.out, chunk[:whole]...)
 		s.tail = append(s.tail, chunk[whole:]...)
+		at := len(s.out)
+		s.out = s.out[:at+whole]
+		if whole > 0 && &s.out[at] != &chunk[0] { // there were holes
+			copy(s.out[at:], chunk)
+		}
 	}
 }
 

@@ -305,16 +305,16 @@ func TestXattrs(t *testing.T) {
 	}
 	const access = "system.posix_acl_access"
 	bad := []string{
-		"", "\x02", acl(), acl(1, 6, 0), acl(1, 7, 0, 2, 7, 5, 4, 7, 0, 32, 0, 0), acl(1, 8, 0, 4, 7, 0, 32, 0, 0),
-		acl(4, 7, 0, 1, 7, 0, 32, 0, 0), acl(1, 7, 0, 1, 7, 0, 4, 7, 0, 32, 0, 0), acl(1, 7, 0, 4, 7, 0, 32, 0, 0, 64, 0, 0),
-		acl(1, 7, 0, 4, 7, 0, 32, 0, 0) + "x",
+		"", "\x02", imagetest.ACL(), imagetest.ACL(1, 6, 0), imagetest.ACL(1, 7, 0, 2, 7, 5, 4, 7, 0, 32, 0, 0), imagetest.ACL(1, 8, 0, 4, 7, 0, 32, 0, 0),
+		imagetest.ACL(4, 7, 0, 1, 7, 0, 32, 0, 0), imagetest.ACL(1, 7, 0, 1, 7, 0, 4, 7, 0, 32, 0, 0), imagetest.ACL(1, 7, 0, 4, 7, 0, 32, 0, 0, 64, 0, 0),
+		imagetest.ACL(1, 7, 0, 4, 7, 0, 32, 0, 0) + "x",
 	}
 	value := imagetest.Noise(3, 1000)
 	pack := build(t, plain, func(b *layerpack.Builder) {
 		for i, a := range bad {
 			add(t, b, with(fmt.Sprintf("a/bad%d", i), access, a), "")
 		}
-		add(t, b, with("a/default", "system.posix_acl_default", acl(1, 7, 0, 4, 7, 0, 32, 0, 0)), "")
+		add(t, b, with("a/default", "system.posix_acl_default", imagetest.ACL(1, 7, 0, 4, 7, 0, 32, 0, 0)), "")
 		add(t, b, with("a/other", "system.nfs4_acl", "x", "user.", "only a namespace", "zzz", "x"), "")
 		add(t, b, with("a/empty", "trusted.y", "", "user.empty", "", "user.x", ""), "")
 		for i := range 2 * maxShared {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/posixacl"
 )
 
 const (
@@ -60,10 +61,10 @@ type Dropped struct {
 // convert gives the attribute's form on disk. ok is false when there is none.
 func convert(a fstree.Xattr, kind fstree.Type) (x xattr, ok bool) {
 	switch {
-	case a.Name == "system.posix_acl_access" && kind != fstree.Symlink:
+	case a.Name == posixacl.Access && kind != fstree.Symlink:
 		value, err := encodeACL(a.Value)
 		return xattr{index: xattrACL, value: value}, err == nil
-	case a.Name == "system.posix_acl_default" && kind == fstree.Directory:
+	case a.Name == posixacl.Default && kind == fstree.Directory:
 		value, err := encodeACL(a.Value)
 		return xattr{index: xattrDefaultACL, value: value}, err == nil
 	}

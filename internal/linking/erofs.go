@@ -19,8 +19,8 @@ func linkErofs(ctx context.Context, w io.Writer, packs []string, o RootfsOptions
 	stats := RootfsStats{Size: s.Size, Files: s.Files, Directories: s.Directories}
 	stats.Detail = fmt.Sprintf("copied %d bytes of data, left out %d that are there already", s.Copied, s.Shared)
 	if d := s.Dropped; d.Count > 0 {
-		stats.warnf("dropped %d extended attributes, the first %q of %q: erofs stores only those of "+
-			"the namespaces user, trusted and security, and access control lists", d.Count, d.Name, d.Path)
+		stats.warnf("dropped %d extended attributes, the first %q of %q: erofs stores those of the "+
+			"namespaces user, trusted and security, and POSIX ACLs that Linux accepts for such a file", d.Count, d.Name, d.Path)
 	}
 	return stats, err
 }

@@ -39,8 +39,8 @@ func TestErofs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := `dropped 1 extended attributes, the first "odd.name" of "/app": erofs stores only those of the namespaces user, ` +
-			`trusted and security, and access control lists`
+		want := `dropped 1 extended attributes, the first "odd.name" of "/app": erofs stores those of the namespaces user, ` +
+			`trusted and security, and POSIX ACLs that Linux accepts for such a file`
 		if got := stats.Warnings; !slices.Equal(got, []string{want}) {
 			t.Errorf("warnings %q", got)
 		}
