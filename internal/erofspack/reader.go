@@ -139,7 +139,7 @@ func (e Extent) measure(c *Content, last bool) (length, blocks uint64, ok bool) 
 	case Plain:
 		ok = tail && length == uint64(c.Tail) || blocks > 0 && blocks == blocksOf(length)
 	case Compressed:
-		ok = tail || blocks > 0 && blocks <= MaxCluster && length > blocks*BlockSize
+		ok = length <= segmentSize && (tail || blocks > 0 && blocks <= MaxCluster && length > blocks*BlockSize)
 	}
 	return length, blocks, ok && c.Layout == LZ4
 }

@@ -1,13 +1,18 @@
 package ext4
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 	"github.com/fledge-build/fledge/internal/packfile"
 )
@@ -51,4 +56,42 @@ func TestOverlappingFragments(t *testing.T) {
 	if _, err := Link(context.Background(), io.Discard, merge(t, packs...), packs, Options{SizeBuffer: 1}); err != nil {
 		t.Error(err)
 	}
+}
+
+// A pack of which only the index is hostile, with the hash that fits, is an image or an error.
+func FuzzHostilePack(f *testing.F) {
+	good, err := os.ReadFile(build(f, settings{"lz4", 4096}, func(b *layerpack.Builder) {
+		add(f, b, emptyFile("text"), imagetest.Text(1, 30_000))
+		add(f, b, emptyFile("small"), imagetest.Text(2, 500))
+		add(f, b, emptyFile("zeros"), string(make([]byte, 300_000)))
+		add(f, b, fstree.Entry{Path: "link", Type: fstree.HardLink, Link: "text"}, "")
+	}).File().Name())
+	if err != nil {
+		f.Fatal(err)
+	}
+	const headSize = 40 // of package layerpack
+	end := len(good) - packfile.MagicSize - sha256.Size
+	data := good[:le.Uint64(good[end-headSize+8:])]
+	f.Add(bytes.Clone(good[len(data):end]))
+	f.Fuzz(func(t *testing.T, index []byte) {
+		sum := sha256.Sum256(index)
+		path := filepath.Join(t.TempDir(), "pack")
+		if err := os.WriteFile(path, slices.Concat(data, index, sum[:], good[:packfile.MagicSize]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		pack, err := layerpack.Open(path)
+		if err != nil {
+			return
+		}
+		defer pack.Close()
+		m := fstree.NewMerger()
+		if m.AddLayer("hostile", pack.Entries()) != nil {
+			return
+		}
+		tree, err := m.Tree()
+		if err != nil {
+			return
+		}
+		Link(context.Background(), &failing{64 << 20}, tree, []*layerpack.Reader{pack}, Options{SizeBuffer: 1})
+	})
 }
