@@ -141,7 +141,7 @@ func (img *image) layOut() error {
 	img.uuid[6], img.uuid[8] = img.uuid[6]&0x0f|0x80, img.uuid[8]&0x3f|0x80 // version 8 of RFC 9562: of one's own making
 	img.xattrAt = img.data.end
 	img.inodesAt = img.xattrAt + uint64(len(img.xattrs.table)/blockSize)
-	img.dirsAt = img.inodesAt + uint64(img.space.end/slotsABlock)
+	img.dirsAt = img.inodesAt + img.space.end/slotsABlock
 	img.end = img.dirsAt + dirBlocks
 	if img.end > math.MaxUint32 {
 		return fmt.Errorf("the image has more than %d blocks, which is all that erofs can hold", uint32(math.MaxUint32))
