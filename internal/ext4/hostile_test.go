@@ -3,6 +3,7 @@ package ext4
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,11 +126,37 @@ func TestHostilePack(t *testing.T) {
 	}
 }
 
+// FuzzLink changes bytes of the index: each three of its input are a place and what to change there.
 func FuzzLink(f *testing.F) {
 	good, index := fuzzedPack(f)
-	f.Add(good[index:])
-	f.Fuzz(func(t *testing.T, changed []byte) {
-		data := slices.Concat(good[:index], changed)
+	size := len(good) - packfile.MagicSize - sha256.Size - index
+	f.Add([]byte{0, 0, 1})
+	f.Fuzz(func(t *testing.T, changes []byte) {
+		data := slices.Clone(good)
+		for change := range slices.Chunk(changes, 3) {
+			if len(change) == 3 {
+				data[index+int(le.Uint16(change))%size] ^= change[2]
+			}
+		}
 		linkHostile(t, seal(data))
 	})
+}
+
+// Contents that all have the same blocks, which would take memory for each of them, are refused.
+func TestSharedBlocks(t *testing.T) {
+	pack := build(t, settings{"none", 4096}, func(b *layerpack.Builder) {
+		add(t, b, emptyFile("a"), strings.Repeat(strings.Repeat("\x00", 4096)+imagetest.Noise(1, 4096), 100))
+		add(t, b, emptyFile("b"), imagetest.Noise(2, 4096))
+	})
+	data, err := os.ReadFile(pack.File().Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := data[len(data)-packfile.MagicSize-sha256.Size-headSize:]
+	contents := data[le.Uint64(head[8:])+le.Uint64(head[16:]):]
+	copy(contents[recordSize+sha256.Size:2*recordSize], contents[sha256.Size:recordSize])
+	err = linkHostile(t, seal(data))
+	if !errors.Is(err, packfile.ErrDamaged) || !strings.Contains(err.Error(), "content 1 has the blocks of others") {
+		t.Errorf("error %v", err)
+	}
 }
