@@ -198,7 +198,8 @@ func TestHostileExtents(t *testing.T) {
 	} {
 		data := slices.Clone(good)
 		change(record(data[s.contents:]), data[s.extents+at*extentSize:])
-		if err := linkHostile(t, seal(data)); !errors.Is(err, packfile.ErrDamaged) || !strings.Contains(err.Error(), "is not possible") {
+		err := linkHostile(t, seal(data))
+		if !errors.Is(err, packfile.ErrDamaged) || !strings.Contains(err.Error(), "is not possible") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

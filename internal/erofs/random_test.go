@@ -28,8 +28,8 @@ func testRandom(t *testing.T, seed uint64) {
 	compressor := codecs[seed%2]
 	size := 4096 << r.IntN(11) // up to the 4 MiB of a segment
 	layers, want := imagetest.Random(t, seed, imagetest.RandomOptions{
-		Entries: 1 + r.IntN(min(300, 32<<20/size)), LargeDir: []int{0, 100, 2000, 20_000}[seed/2%4], BlockSize: size, XattrBytes: 60_000,
-		MinTime: -5_000_000_000, MaxTime: 1 << 40,
+		Entries: 1 + r.IntN(min(300, 32<<20/size)), LargeDir: []int{0, 100, 2000, 20_000}[seed/2%4],
+		BlockSize: size, XattrBytes: 60_000, MinTime: -5_000_000_000, MaxTime: 1 << 40,
 	})
 	t.Logf("%s, %d names", compressor, len(want))
 	image, stats := link(t, packTars(t, compressor, 4, layers...)...)

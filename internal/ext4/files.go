@@ -88,7 +88,8 @@ func (p *plan) locateAll() error {
 func (p *plan) locate(f *file, c *layerpack.Content, pack *layerpack.Reader) error {
 	i := &p.inodes[f.inode]
 	if blocksFor(c.Size) > maxFile {
-		return fmt.Errorf("%q has %d bytes, more than the 16 TiB that ext4 holds", p.path(number(int(f.inode))), c.Size)
+		return fmt.Errorf("%q has %d bytes, more than the 16 TiB that ext4 holds; leave it out of the layer",
+			p.path(number(int(f.inode))), c.Size)
 	}
 	i.size = c.Size
 	f.at, f.fragment, f.offset = c.Offset, c.Fragment, c.FragmentOffset

@@ -38,8 +38,8 @@ func testRandom(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := settings{[]string{"none", "zstd", "lz4", "gzip"}[r.IntN(4)], 4096 << r.IntN(9)}
 	layers, want := imagetest.Random(t, seed, imagetest.RandomOptions{
-		Entries: 1 + r.IntN(min(300, 32<<20/s.blockSize)), LargeDir: []int{0, 100, 2000, 20_000}[seed%4], BlockSize: s.blockSize, XattrBytes: 4000,
-		MinTime: minTime, MaxTime: maxTime,
+		Entries: 1 + r.IntN(min(300, 32<<20/s.blockSize)), LargeDir: []int{0, 100, 2000, 20_000}[seed%4],
+		BlockSize: s.blockSize, XattrBytes: 4000, MinTime: minTime, MaxTime: maxTime,
 	})
 	var packs []*layerpack.Reader
 	for _, l := range layers {

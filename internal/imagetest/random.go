@@ -268,11 +268,12 @@ func (r *random) data() string {
 	if len(r.old) > 0 && r.IntN(6) == 0 {
 		return pick(r, r.old)
 	}
-	size := pick(r, []int{0, 1, 60, 3968, 4096, 8192, 12 * 4096, 65536, 100_000, r.o.BlockSize, 2 * r.o.BlockSize, 3 * r.o.BlockSize})
+	block := r.o.BlockSize
+	size := pick(r, []int{0, 1, 60, 3968, 4096, 8192, 12 * 4096, 65536, 100_000, block, 2 * block, 3 * block})
 	size = max(size+pick(r, []int{-1, 0, 0, 1, 100}), 0)
 	var b strings.Builder
 	for b.Len() < size {
-		n := min(pick(r, []int{1, 4096, 4096, r.o.BlockSize, 3 * 4096, 50_000}), size-b.Len())
+		n := min(pick(r, []int{1, 4096, 4096, block, 3 * 4096, 50_000}), size-b.Len())
 		switch r.IntN(3) {
 		case 0:
 			b.WriteString(strings.Repeat("\x00", n))

@@ -29,7 +29,8 @@ var randomTypes = map[byte]uint32{
 
 // describe appends what Tree has to tell of n and what is below it.
 func (r *random) describe(path string, n *randomNode, want *[]string, first map[*randomNode]string, links map[*randomNode]int) {
-	line := fmt.Sprintf("%q %06o %d:%d %d", path, randomTypes[n.Typeflag]|uint32(n.Mode), uint32(n.Uid), uint32(n.Gid), n.ModTime.Unix())
+	mode := randomTypes[n.Typeflag] | uint32(n.Mode)
+	line := fmt.Sprintf("%q %06o %d:%d %d", path, mode, n.Uid, n.Gid, n.ModTime.Unix())
 	if n.children == nil {
 		if _, ok := first[n]; !ok {
 			first[n] = path
