@@ -104,8 +104,8 @@ func (img *image) check(i uint32, n *fstree.Node) error {
 		return img.data.mark(n)
 	case fstree.CharDevice, fstree.BlockDevice:
 		if major, minor := n.Device(); major > maxMajor || minor > maxMinor {
-			return fmt.Errorf("device %d:%d is beyond %d:%d, the highest number that erofs can hold",
-				major, minor, maxMajor, maxMinor)
+			return fmt.Errorf("device %d:%d is beyond %d:%d, the highest number that erofs can hold; "+
+				"leave it out of the layer", major, minor, maxMajor, maxMinor)
 		}
 	}
 	return nil
@@ -134,17 +134,19 @@ func (img *image) layOut() error {
 		img.chunked = img.chunked || s.layout == layoutChunked
 		hashInode(h, in, &s)
 		if img.space.end > math.MaxUint32-2*slotsABlock {
-			return fmt.Errorf("more than %d bytes of inodes, which is all that erofs can hold", uint64(slotSize)<<32)
+			return fmt.Errorf("more than %d bytes of inodes, which is all that erofs can hold; "+
+				"make an image of fewer files", uint64(slotSize)<<32)
 		}
 	}
 	copy(img.uuid[:], h.Sum(nil))
 	img.uuid[6], img.uuid[8] = img.uuid[6]&0x0f|0x80, img.uuid[8]&0x3f|0x80 // version 8 of RFC 9562: of one's own making
 	img.xattrAt = img.data.end
 	img.inodesAt = img.xattrAt + uint64(len(img.xattrs.table)/blockSize)
-	img.dirsAt = img.inodesAt + uint64(img.space.end/slotsABlock)
+	img.dirsAt = img.inodesAt + img.space.end/slotsABlock
 	img.end = img.dirsAt + dirBlocks
 	if img.end > math.MaxUint32 {
-		return fmt.Errorf("the image has more than %d blocks, which is all that erofs can hold", uint32(math.MaxUint32))
+		return fmt.Errorf("the image has more than %d blocks, which is all that erofs can hold; make its content smaller",
+			uint32(math.MaxUint32))
 	}
 	return nil
 }
@@ -221,7 +223,8 @@ func (img *image) describe(i uint32) (s shape, err error) {
 	}
 	s.xattrs = img.xattrs.body(encoded)
 	if len(s.xattrs) > xattrHeaderSize+4*(maxXattrSlots-1) {
-		return s, fmt.Errorf("its extended attributes have %d bytes together, more than erofs can hold", len(s.xattrs))
+		return s, fmt.Errorf("its extended attributes have %d bytes together, more than the %d that erofs can hold; "+
+			"leave some out of the layer", len(s.xattrs), xattrHeaderSize+4*(maxXattrSlots-1))
 	}
 	switch n.Type {
 	case fstree.Directory:

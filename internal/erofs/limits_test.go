@@ -294,9 +294,9 @@ func TestTooLarge(t *testing.T) {
 		total.Xattrs = append(total.Xattrs, fstree.Xattr{Name: fmt.Sprintf("user.%d", i), Value: make([]byte, 60_000)})
 	}
 	for want, e := range map[string]fstree.Entry{
-		`"/a/b": device 4096:0 is beyond 4095:1048575, the highest number that erofs can hold`: device,
-		`"/y": the extended attribute "user.v" has 65536 bytes, more than the 65535`:           value,
-		`"/z": its extended attributes have 300`:                                               total,
+		`"/a/b": device 4096:0 is beyond 4095:1048575, the highest number that erofs can hold; leave it out of the layer`: device,
+		`"/y": the extended attribute "user.v" has 65536 bytes, more than the 65535`:                                      value,
+		`more than the 262148 that erofs can hold; leave some out of the layer`:                                           total,
 	} {
 		pack := build(t, "none", func(b *erofspack.Builder) { add(t, b, e, "") })
 		var out bytes.Buffer

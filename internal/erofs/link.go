@@ -113,7 +113,7 @@ func (img *image) writeInodes(w *bufio.Writer) error {
 		}
 		at = start + s.head() + s.tail
 	}
-	return fill(w, uint64(img.space.end)*slotSize-at)
+	return fill(w, img.space.end*slotSize-at)
 }
 
 // fill writes less than a few blocks of zeros.

@@ -2,7 +2,7 @@ package erofs
 
 // space hands out slots for inodes and what lies behind them. Gaps are filled with what fits best.
 type space struct {
-	end  uint32                // slots so far: whole blocks
+	end  uint64                // slots so far: whole blocks; more than 32 bits count are an error that layOut finds
 	gaps [slotsABlock][]uint32 // first slots of gaps, by their size
 }
 
@@ -39,15 +39,15 @@ func (s *space) place(head, tail uint64) (slot uint32) {
 }
 
 // append takes new blocks.
-func (s *space) append(head, tail uint64) (slot uint32) {
-	slot = s.end
+func (s *space) append(head, tail uint64) uint32 {
+	slot := s.end
 	if over := head % blockSize; head+tail > blockSize && tail > 0 && over+tail > blockSize {
-		shift := uint32((blockSize-over+slotSize-1)/slotSize) % slotsABlock
-		s.addGap(slot, shift)
+		shift := (blockSize - over + slotSize - 1) / slotSize % slotsABlock
+		s.addGap(uint32(slot), uint32(shift))
 		slot += shift
 	}
-	end := slot + uint32((head+tail+slotSize-1)/slotSize)
+	end := slot + (head+tail+slotSize-1)/slotSize
 	s.end = (end + slotsABlock - 1) / slotsABlock * slotsABlock
-	s.addGap(end, s.end-end)
-	return slot
+	s.addGap(uint32(end), uint32(s.end-end))
+	return uint32(slot)
 }

@@ -101,8 +101,9 @@ func (r *Reader) check(c *Content) error {
 	}
 	var length, blocks uint64
 	for i, e := range c.Extents {
-		n, b, ok := e.measure(c, i == len(c.Extents)-1)
-		if !ok {
+		last := i == len(c.Extents)-1
+		n, b, ok := e.measure(c, last)
+		if !ok || !last && !e.leavesRoom(length) {
 			return fmt.Errorf("extent %d is not possible", i)
 		}
 		length, blocks = length+n, blocks+b
@@ -118,10 +119,17 @@ func (r *Reader) check(c *Content) error {
 	} else if c.Layout == Chunked || length != c.Size {
 		return errors.New("size and extents do not agree")
 	}
-	if blocks != uint64(c.Blocks) {
+	if n := len(c.Extents); blocks != uint64(c.Blocks) || c.Tail > 0 && (n == 0 || c.Extents[n-1].Blocks > 0) {
 		return errors.New("blocks and extents do not agree")
 	}
 	return nil
+}
+
+// leavesRoom tells whether an extent that begins at a byte of the file ends in another 4 KiB than its last block begins
+// in. For what follows an index of EROFS has no entry otherwise.
+func (e Extent) leavesRoom(at uint64) bool {
+	end := at + uint64(e.Length)
+	return e.Kind != Plain || end/BlockSize > (at+uint64(e.Length-1)/BlockSize*BlockSize)/BlockSize
 }
 
 // measure gives the length of an extent of c, in chunks for a chunked one, else in bytes, and its blocks.

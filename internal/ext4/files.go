@@ -8,6 +8,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/fstree"
 	"github.com/fledge-build/fledge/internal/layerpack"
+	"github.com/fledge-build/fledge/internal/packfile"
 )
 
 // file is a regular file with data. Files lie in the image in the order of their data in the packs, so that each block
@@ -38,19 +39,8 @@ func (p *plan) gather() error {
 	slices.SortFunc(p.files, func(a, b file) int {
 		return cmp.Or(cmp.Compare(a.pack, b.pack), cmp.Compare(a.content, b.content), cmp.Compare(a.inode, b.inode))
 	})
-	var c layerpack.Content
-	for i := range p.files {
-		f := &p.files[i]
-		pack := p.packs[f.pack]
-		if i == 0 || p.files[i-1].pack != f.pack || p.files[i-1].content != f.content {
-			var err error
-			if c, err = pack.Content(f.content); err != nil {
-				return fmt.Errorf("layer pack %s: %w", pack.File().Name(), err)
-			}
-		}
-		if err := p.locate(f, &c, pack); err != nil {
-			return err
-		}
+	if err := p.locateAll(); err != nil {
+		return err
 	}
 	p.files = slices.DeleteFunc(p.files, func(f file) bool { return p.inodes[f.inode].size == 0 })
 	slices.SortFunc(p.files, func(a, b file) int {
@@ -60,11 +50,46 @@ func (p *plan) gather() error {
 	return nil
 }
 
+// locateAll fills in where the data of the files lies. Files with the same content share its segments, and contents do not
+// share blocks, so that these take no more memory than the packs have bytes.
+func (p *plan) locateAll() error {
+	blocks := make([]int64, len(p.packs)) // left for further contents
+	for i, pack := range p.packs {
+		blocks[i] = pack.Blocks()
+	}
+	var c layerpack.Content
+	for i := range p.files {
+		f := &p.files[i]
+		pack := p.packs[f.pack]
+		if i > 0 && p.files[i-1].pack == f.pack && p.files[i-1].content == f.content {
+			from := &p.inodes[p.files[i-1].inode]
+			in := &p.inodes[f.inode]
+			in.size, in.blocks, in.sparse = from.size, from.blocks, from.sparse
+			inode := f.inode
+			*f = p.files[i-1]
+			f.inode = inode
+			continue
+		}
+		var err error
+		if c, err = pack.Content(f.content); err != nil {
+			return p.fail(f.pack, err)
+		}
+		if blocks[f.pack] -= int64(len(c.Blocks)); blocks[f.pack] < 0 {
+			return p.fail(f.pack, fmt.Errorf("%w: content %d has the blocks of others", packfile.ErrDamaged, f.content))
+		}
+		if err := p.locate(f, &c, pack); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // locate fills in where the data of f, which is c, lies in the pack, and how much the image has of it.
 func (p *plan) locate(f *file, c *layerpack.Content, pack *layerpack.Reader) error {
 	i := &p.inodes[f.inode]
 	if blocksFor(c.Size) > maxFile {
-		return fmt.Errorf("%q has %d bytes, more than the 16 TiB that ext4 holds", p.path(number(int(f.inode))), c.Size)
+		return fmt.Errorf("%q has %d bytes, more than the 16 TiB that ext4 holds; leave it out of the layer",
+			p.path(number(int(f.inode))), c.Size)
 	}
 	i.size = c.Size
 	f.at, f.fragment, f.offset = c.Offset, c.Fragment, c.FragmentOffset

@@ -77,7 +77,8 @@ func (p *plan) lastInode() uint64 { return max(firstInode-1, uint64(number(len(p
 // enumerate gives all nodes their numbers: the children of a directory follow one another, in the order of their names.
 func (p *plan) enumerate(tree *fstree.Tree) error {
 	if uint64(tree.Inodes) > maxInodes {
-		return fmt.Errorf("%d inodes are more than the %d of an ext4 image", tree.Inodes, uint64(maxInodes))
+		return fmt.Errorf("%d inodes are more than the %d of an ext4 image; make an image of fewer files",
+			tree.Inodes, uint64(maxInodes))
 	}
 	p.inodes = make([]inode, 0, tree.Inodes)
 	p.linked = map[*fstree.Node]uint32{}
@@ -166,7 +167,7 @@ func (p *plan) describe(inode uint32) (err error) {
 		}
 	case fstree.CharDevice, fstree.BlockDevice:
 		if major, minor := n.Device(); major > maxMajor || minor > maxMinor {
-			return fmt.Errorf("device %d:%d is beyond %d:%d, the highest number that Linux has",
+			return fmt.Errorf("device %d:%d is beyond %d:%d, the highest number that Linux has; leave it out of the layer",
 				major, minor, maxMajor, maxMinor)
 		}
 	}

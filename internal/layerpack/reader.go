@@ -102,6 +102,10 @@ func (r *Reader) BlockSize() int { return r.foot.blockSize }
 // Contents is the number of contents: those with a lower number exist.
 func (r *Reader) Contents() int { return int(r.foot.contents) }
 
+// Blocks is the number of blocks of all contents together, holes included. No two contents of what a Builder wrote share
+// blocks.
+func (r *Reader) Blocks() int64 { return r.foot.blocks }
+
 // FragmentBlocks is the list of fragment blocks. It must not be changed.
 func (r *Reader) FragmentBlocks() []FragmentBlock { return r.fragments }
 
