@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fledge-build/fledge/e2e/harness"
 	"github.com/fledge-build/fledge/e2e/initramfs"
 	"github.com/fledge-build/fledge/internal/bootconf"
 )
@@ -27,7 +28,7 @@ func TestInitramfs(t *testing.T) {
 	for _, f := range k.failures(t) {
 		t.Run(f.name, func(t *testing.T) {
 			conf := bootconf.Config{Exec: f.exec}
-			said := said(k.boot(t, conf, slices.Concat(initramfs.Devices(), f.tree), ""), "fledge-init: ")
+			said := harness.Said(k.boot(t, conf, slices.Concat(initramfs.Devices(), f.tree), ""), "fledge-init: ")
 			want := "error: exec " + f.exec + ": " + f.want
 			if diff := cmp.Diff([]string{want}, said); diff != "" {
 				t.Errorf("the init's lines (-want +got):\n%s", diff)
@@ -102,7 +103,7 @@ var varies = regexp.MustCompile(`,size=[0-9]+k|,nr_inodes=[0-9]+|,inode64`)
 func (k *kit) checkReport(t *testing.T, console, want []string) {
 	t.Helper()
 	var got []string
-	for _, line := range said(console, "report: ") {
+	for _, line := range harness.Said(console, "report: ") {
 		if strings.HasPrefix(line, "mount ") {
 			line = varies.ReplaceAllString(strings.TrimSuffix(line, " 0 0"), "")
 		}
@@ -113,7 +114,7 @@ func (k *kit) checkReport(t *testing.T, console, want []string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the program's report (-want +got):\n%s\nconsole:\n%s", diff, strings.Join(console, "\n"))
 	}
-	if lines := said(console, "fledge-init: "); len(lines) > 0 {
+	if lines := harness.Said(console, "fledge-init: "); len(lines) > 0 {
 		t.Errorf("the init says %q, want nothing", lines)
 	}
 }
@@ -147,7 +148,7 @@ func (k *kit) testShellScript(t *testing.T) {
 		"Threads: 1", "SigPnd: 0000000000000000", "ShdPnd: 0000000000000000", "SigBlk: 0000000000000000",
 		"SigIgn: 0000000000000004", "files 1024 4096", "/start 0, pid 1, PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	}
-	if diff := cmp.Diff(want, said(lines, "script: ")); diff != "" {
+	if diff := cmp.Diff(want, harness.Said(lines, "script: ")); diff != "" {
 		t.Errorf("the script's report (-want +got):\n%s\nconsole:\n%s", diff, strings.Join(lines, "\n"))
 	}
 }

@@ -1,15 +1,12 @@
 package initboot
 
 import (
-	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fledge-build/fledge/e2e/harness"
 	"github.com/fledge-build/fledge/e2e/initramfs"
@@ -22,9 +19,6 @@ import (
 // guest is the architecture of kernel and guest.
 const guest = runtime.GOARCH
 
-// bootLimit is enough for an emulated machine on a busy host; a quiet one boots in three seconds.
-const bootLimit = 2 * time.Minute
-
 // An archive's entries are so many that they have short names.
 type tree = []initramfs.Entry
 
@@ -32,7 +26,7 @@ var dir, file, link, device = initramfs.Dir, initramfs.File, initramfs.Link, ini
 
 // kit is what the boots need, made once.
 type kit struct {
-	kernel, qemu string
+	kernel       string
 	init, report []byte
 }
 
@@ -43,8 +37,7 @@ func newKit(t *testing.T) *kit {
 	if k.kernel == "" {
 		t.Skip("needs a kernel: set FLEDGE_KERNEL_BZIMAGE to it")
 	}
-	var err error
-	if k.qemu, err = qemu.Find(guest, os.Getenv("FLEDGE_QEMU")); err != nil {
+	if _, err := qemu.Find(guest, os.Getenv(qemu.Variable(guest))); err != nil {
 		t.Skip(err)
 	}
 	k.init = build(t, "./tools/init", guest)
@@ -62,54 +55,14 @@ func build(t *testing.T, pkg, arch string) []byte {
 	return program
 }
 
-// boot boots an archive of the init, its configuration and extra, and returns the lines of the console.
+// boot runs a machine until it powers off and returns the lines of its console.
 func (k *kit) boot(t *testing.T, conf bootconf.Config, extra tree, cmdline string) []string {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "initramfs.cpio")
 	if err := initramfs.Write(archive, slices.Concat(initramfs.Init("init", k.init, conf), extra)); err != nil {
 		t.Fatal(err)
 	}
-	return machine{guest, k.kernel, k.qemu}.boot(t, archive, cmdline)
-}
-
-// machine boots a kernel.
-type machine struct{ arch, kernel, qemu string }
-
-// boot runs the machine, without a disk, until it powers off and returns the lines of its console.
-func (m machine) boot(t *testing.T, archive, cmdline string) []string {
-	t.Helper()
-	driver := qemu.Driver{Program: m.qemu}
-	if m.arch == "amd64" {
-		driver.Type = "microvm" // the quickest to boot
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
-	defer cancel()
-	var console bytes.Buffer
-	start := time.Now()
-	running, err := driver.Start(ctx, vmm.Spec{
-		Arch: m.arch, Kernel: m.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1,
-		Cmdline: strings.TrimSpace("quiet " + cmdline), Console: &console,
+	return harness.Boot(t, vmm.Spec{
+		Arch: guest, Kernel: k.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1, Cmdline: strings.TrimSpace("quiet " + cmdline),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer running.Stop()
-	err = running.Wait()
-	t.Logf("off after %.1f s", time.Since(start).Seconds())
-	text := strings.ReplaceAll(console.String(), "\r", "")
-	if err != nil || strings.Contains(text, "Kernel panic") {
-		t.Fatalf("the machine did not power off: %v\n%s", err, text)
-	}
-	return strings.Split(text, "\n")
-}
-
-// said is what the lines with a prefix have after it.
-func said(console []string, prefix string) []string {
-	var found []string
-	for _, line := range console {
-		if rest, ok := strings.CutPrefix(line, prefix); ok {
-			found = append(found, rest)
-		}
-	}
-	return found
 }
