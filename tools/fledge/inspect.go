@@ -28,7 +28,9 @@ func newInspectCommand() *cobra.Command {
 		Use:   "inspect IMAGE",
 		Short: "Show what is in an image",
 		Long: `Show what is in an image: a squashfs or an initramfs (cpio), also one that others made, or the image that a manifest.json names. What
-it is shows in its content, not in its name. With an image, NAME.manifest.json is shown that lies beside it.
+it is shows in its content, not in its name. Of erofs, ext4, xfs and btrfs images it reads the superblock, and not the files.
+
+With an image, NAME.manifest.json is shown that lies beside it.
 
 --format text is a summary, tree a line an entry, json everything for programs, mtree a specification for mtree and bsdtar.
 docs/inspect.md tells the formats.
@@ -36,7 +38,8 @@ docs/inspect.md tells the formats.
 --image names the container image that it was made of, as fledge build names images, and has every layer's share shown. The
 image is what fledge.lock beside IMAGE or in the working directory pins it to, or else what it is now.
 
---verify reads every block and checks that all of the image agrees, also with the manifest's digest.
+--verify reads every block and checks that all of the image agrees, also with the manifest's digest and with a hash tree of dm-verity.
+Of erofs, ext4, xfs and btrfs it checks the superblock, the digest and the hash tree.
 
 Exit codes: 0 success, 1 the image is damaged or cannot be read, 2 the command line is wrong.`,
 		Example: `  fledge inspect nginx-rootfs.img

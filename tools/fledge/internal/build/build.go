@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/fledge-build/fledge/internal/kmod"
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
@@ -74,7 +75,8 @@ type task struct {
 	settings packing.Settings
 	packs    *packcache.Cache
 	pins     *pins
-	image    *image // nil without one
+	modules  []kmod.Module // of the kernel that will boot the image
+	image    *image        // nil without one
 	layers   []Layer
 	temp     string // folder of outputs that are not whole
 	closers  []func() error
@@ -87,10 +89,13 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if t.pins, err = readPins(o.LockFile, o.Locked); err != nil {
 		return nil, err
 	}
+	if t.settings, err = Settings(t.Recipe); err != nil {
+		return nil, err
+	}
 	if err := t.checkInputs(); err != nil {
 		return nil, err
 	}
-	if err := t.openPacks(); err != nil {
+	if t.packs, err = packcache.Open(t.Cache, t.Program, t.settings); err != nil {
 		return nil, err
 	}
 	if err := t.getImage(ctx); err != nil {
@@ -145,15 +150,6 @@ func (t *task) close() {
 	for _, c := range t.closers {
 		c()
 	}
-}
-
-func (t *task) openPacks() (err error) {
-	t.settings, err = Settings(t.Recipe)
-	if err != nil {
-		return err
-	}
-	t.packs, err = packcache.Open(t.Cache, t.Program, t.settings)
-	return err
 }
 
 // blockSize is that of squashfs images and of packs of the writable file systems: the default of the rules.

@@ -62,6 +62,9 @@ func TestEarly(t *testing.T) {
 	k.fails(rootfs("oci:gone", local("amd64"))+"[mappings]\n\"gone\" = \"/etc/\"\n", "amd64", none, "mappings: ", "gone: no such file")
 	k.fails(rootfs("oci:gone", local("amd64"))+"[mappings]\n\"kestrel-arm64\" = \"/a\"\n\"kestrel-amd64\" = \"/a/b\"\n", "amd64", none,
 		"fledge.toml: mappings: ", "is below the file /a")
+	k.write("config", "CONFIG_SQUASHFS=y\n")
+	k.fails(rootfs("oci:gone", local("amd64"))+"[kernel]\nconfig = \"config\"\n", "amd64", none, "fledge.toml: [kernel]: kernel config ")
+	k.fails(rootfs("oci:gone", local("amd64"))+"[kernel]\nmodules = \"gone\"\n", "amd64", none, "fledge.toml: [kernel]: ", "gone: no such file")
 	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
 	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = \"a\"\nversion = \"1\"\n") }, "oci:gone: ")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/agent"
+	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/manifest"
 	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/ocilayout"
@@ -29,7 +30,27 @@ func (t *task) checkInputs() error {
 	if _, err := spec.Files(); err != nil {
 		return fmt.Errorf("%s: mappings: %w", t.Recipe.File, err)
 	}
-	return t.checkManifest()
+	if err := t.checkManifest(); err != nil {
+		return err
+	}
+	return t.takeModules()
+}
+
+// takeModules takes those of the recipe's kernel that the image needs.
+func (t *task) takeModules() (err error) {
+	var k bootfs.Kernel
+	if t.Recipe.Kernel.Modules != "" {
+		k.Modules = t.path(t.Recipe.Kernel.Modules)
+	}
+	if t.Recipe.Kernel.Config != "" {
+		k.Config = t.path(t.Recipe.Kernel.Config)
+	}
+	f := t.Recipe.Filesystem // empty for an initramfs
+	needs := bootfs.Needs{Filesystem: f.Type, Compression: t.settings.Codec.Name, Verity: f.Verity}
+	if t.modules, err = k.Bundle(needs.SelectModules, needs.CheckConfig); err != nil {
+		return fmt.Errorf("%s: [kernel]: %w", t.Recipe.File, err)
+	}
+	return nil
 }
 
 // checkManifest reads manifest.toml as if the image said all that it can say: what is wrong then is wrong with any image.

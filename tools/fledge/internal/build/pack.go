@@ -8,7 +8,6 @@ import (
 
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/busybox"
-	"github.com/fledge-build/fledge/internal/kmod"
 	"github.com/fledge-build/fledge/internal/layerpack"
 	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/packing"
@@ -128,26 +127,6 @@ func (t *task) packInit(exec string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	modules, err := t.modules(bootfs.Needs{Compression: t.settings.Codec.Name})
-	if err != nil {
-		return "", err
-	}
-	o := bootfs.LayerOptions{Init: program, Exec: exec, Modules: modules}
+	o := bootfs.LayerOptions{Init: program, Exec: exec, Modules: t.modules}
 	return t.packFiles("init", func(to layerpack.Adder) error { return bootfs.AddLayer(to, o) })
-}
-
-// modules are those of the recipe's kernel that the image needs.
-func (t *task) modules(needs bootfs.Needs) ([]kmod.Module, error) {
-	var k bootfs.Kernel
-	if t.Recipe.Kernel.Modules != "" {
-		k.Modules = t.path(t.Recipe.Kernel.Modules)
-	}
-	if t.Recipe.Kernel.Config != "" {
-		k.Config = t.path(t.Recipe.Kernel.Config)
-	}
-	modules, err := k.Bundle(needs.SelectModules, needs.CheckConfig)
-	if err != nil {
-		return nil, fmt.Errorf("%s: [kernel]: %w", t.Recipe.File, err)
-	}
-	return modules, nil
 }

@@ -92,22 +92,13 @@ func (t *task) fill(context.Context, string, []string) (linking.File, error) {
 	return linking.File{}, fmt.Errorf("%s: filesystem.type = %q: this version does not write that yet", t.Recipe.File, t.Recipe.Filesystem.Type)
 }
 
-// needs is what the image needs of its kernel.
-func (t *task) needs() bootfs.Needs {
-	return bootfs.Needs{Filesystem: t.Recipe.Filesystem.Type, Compression: t.settings.Codec.Name, Verity: t.Recipe.Filesystem.Verity}
-}
-
 // writeBootInitramfs makes what mounts the image and starts the agent.
 func (t *task) writeBootInitramfs(r *Result, o *manifest.Options) error {
 	program, err := t.Payload.Program("init-" + t.Arch)
 	if err != nil {
 		return err
 	}
-	modules, err := t.modules(t.needs())
-	if err != nil {
-		return err
-	}
-	options := bootfs.Options{Init: program, OverlaySize: t.Recipe.Filesystem.OverlaySize, Verity: r.RootHash, Modules: modules}
+	options := bootfs.Options{Init: program, OverlaySize: t.Recipe.Filesystem.OverlaySize, Verity: r.RootHash, Modules: t.modules}
 	if t.Recipe.Filesystem.VerityRootHash == recipe.HashCmdline {
 		options.Verity = bootconf.VerityCmdline
 	}
