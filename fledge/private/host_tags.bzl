@@ -2,6 +2,7 @@
 
 load(":host_buildkit.bzl", "host_buildkit")
 load(":host_kernel.bzl", "host_kernel")
+load(":host_mkfs.bzl", "host_mkfs")
 load(":host_qemu.bzl", "host_qemu")
 
 kernel_tag = tag_class(
@@ -38,13 +39,14 @@ def declare_host(module_ctx):
       struct with deps and dev_deps, the repositories that the root module asked for.
     """
     host_buildkit(name = "fledge_buildkit")
+    host_mkfs(name = "fledge_mkfs")
     host_qemu(name = "fledge_qemu")
     host_kernel(name = "fledge_kernel", target = "fledge_kernel")
     deps, dev_deps, names = [], [], {}
     for module in module_ctx.modules:
         # Fledge registers the toolchains itself.
         if module.is_root and module.name == "fledge":
-            deps += ["fledge_buildkit", "fledge_kernel", "fledge_qemu"]
+            deps += ["fledge_buildkit", "fledge_kernel", "fledge_mkfs", "fledge_qemu"]
         for tag in module.tags.kernel:
             # All modules mean the same kernel, whatever their number.
             if tag.name not in names:

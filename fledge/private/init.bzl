@@ -1,7 +1,5 @@
 """The init of Fledge's initramfs, built for the guest, and the kernel modules that it loads."""
 
-load(":kernel_info.bzl", "FledgeKernelInfo")
-
 INIT_ATTRS = {
     "_init": attr.label(
         default = Label("//tools/bin:init"),
@@ -12,19 +10,18 @@ INIT_ATTRS = {
 def _dirname(file):
     return file.dirname
 
-def kernel_args(ctx, args):
-    """Adds --kernel-modules and --kernel-config when the attribute kernel is set.
+def kernel_args(args, kernel):
+    """Adds --kernel-modules and --kernel-config.
 
     Args:
-      ctx: context of a rule with the attribute kernel, a FledgeKernelInfo.
       args: the Args to add to.
+      kernel: FledgeKernelInfo, or None.
 
     Returns:
       depset of File: the modules and the configuration.
     """
-    if not ctx.attr.kernel:
+    if not kernel:
         return depset()
-    kernel = ctx.attr.kernel[FledgeKernelInfo]
     if kernel.modules_root:
         args.add_all([kernel.modules_root], before_each = "--kernel-modules", map_each = _dirname)
     if not kernel.config:

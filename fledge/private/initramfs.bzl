@@ -50,7 +50,7 @@ def _pack_init(ctx, path):
     args = ctx.actions.args()
     args.add("--init", ctx.file._init)
     args.add("--exec", path)
-    kernel = kernel_args(ctx, args)
+    kernel = kernel_args(args, ctx.attr.kernel[FledgeKernelInfo] if ctx.attr.kernel else None)
     return _pack(ctx, "pack-init", "FledgePackInit", "init", args, depset([ctx.file._init], transitive = [kernel]))
 
 def _layers_of_init(ctx):

@@ -2,6 +2,7 @@
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "WRITABLE_FILESYSTEMS", "compression_args", "compressor")
 load(":dockerfile.bzl", "image_or_dockerfile")
+load(":filled.bzl", "FILLED", "FILL_ATTRS", "FILL_KERNEL", "FILL_TOOLCHAINS", "fill")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_args")
@@ -14,7 +15,9 @@ _AGENT_PATH = "/bin/kestrel"
 
 # Attribute -> file systems that it is of.
 _ATTRIBUTES_OF = {
+    "fill_kernel": FILLED.keys(),
     "journal": ["ext4"],
+    "mkfs": FILLED.keys(),
     "preallocate": WRITABLE_FILESYSTEMS,
     "size_buffer_mb": WRITABLE_FILESYSTEMS,
     "verity": ["erofs", "squashfs"],
@@ -46,7 +49,7 @@ def _writable_args(ctx, args):
         args.add("--preallocate")
 
 def _link(ctx, packs):
-    """Registers the action that links the image.
+    """Registers the actions that make the image of packs.
 
     Args:
       ctx: of the rule.
@@ -57,13 +60,38 @@ def _link(ctx, packs):
     """
     image = ctx.actions.declare_file(ctx.label.name + ".img")
     digest = ctx.actions.declare_file(ctx.label.name + ".img.sha256")
-    outputs = [image, digest]
+    if ctx.attr.filesystem in FILLED:
+        source = ctx.actions.declare_file(ctx.label.name + ".source.ext4")
+        _link_packs(ctx, packs, source)
+        fill(ctx, source, image, digest)
+        return struct(image = image, digest = digest, verity = None)
+    return struct(image = image, digest = digest, verity = _link_packs(ctx, packs, image, digest))
+
+def _link_packs(ctx, packs, image, digest = None):
+    """Registers the action that links packs into an image, or into the ext4 image that others are filled from.
+
+    Args:
+      ctx: of the rule.
+      packs: list of File.
+      image: File to make.
+      digest: File to make, with its digest; None makes none.
+
+    Returns:
+      File: the parameters of the hash tree, or None.
+    """
     args = ctx.actions.args()
     args.add("rootfs")
-    args.add("--filesystem", ctx.attr.filesystem)
     args.add_all(packs, before_each = "--pack", expand_directories = False)
     compression_args(ctx, args)
-    _writable_args(ctx, args)
+    outputs = [image]
+    if digest:
+        args.add("--filesystem", ctx.attr.filesystem)
+        _writable_args(ctx, args)
+        args.add("--digest-out", digest)
+        outputs.append(digest)
+    else:
+        args.add("--filesystem", "ext4")
+        args.add("--size-buffer-mb", 1)
     verity = None
     if ctx.attr.verity:
         verity = ctx.actions.declare_file(ctx.label.name + ".verity.json")
@@ -71,7 +99,6 @@ def _link(ctx, packs):
         args.add("--verity-out", verity)
     args.add("--require", _AGENT_PATH)
     args.add("--out", image)
-    args.add("--digest-out", digest)
     ctx.actions.run(
         mnemonic = "FledgeLink",
         progress_message = "Linking %{output}",
@@ -81,7 +108,7 @@ def _link(ctx, packs):
         outputs = outputs,
         execution_requirements = PACKER_REQUIREMENTS,
     )
-    return struct(image = image, digest = digest, verity = verity)
+    return verity
 
 def _boot_initramfs(ctx, verity):
     out = ctx.actions.declare_file(ctx.label.name + ".initramfs.cpio.gz")
@@ -98,7 +125,7 @@ def _boot_initramfs(ctx, verity):
     elif ctx.attr.verity:
         args.add("--verity", verity)
         inputs.append(verity)
-    kernel = kernel_args(ctx, args)
+    kernel = kernel_args(args, ctx.attr.kernel[FledgeKernelInfo] if ctx.attr.kernel else None)
     args.add("--out", out)
     args.add("--digest-out", digest)
     ctx.actions.run(
@@ -159,7 +186,7 @@ def _fledge_rootfs_impl(ctx):
 _rootfs = rule(
     implementation = _fledge_rootfs_impl,
     doc = "What the macro fledge_rootfs declares.",
-    attrs = COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
+    attrs = COMPRESSION_ATTRS | FILL_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
         "agent": attr.label(allow_files = True),
         "image": attr.label(allow_files = True, aspects = [packs_aspect]),
         "journal": attr.bool(),
@@ -171,6 +198,7 @@ _rootfs = rule(
         "verity_root_hash": attr.string(default = "initramfs", values = ["cmdline", "initramfs"]),
     },
     provides = [FledgeImageInfo],
+    toolchains = FILL_TOOLCHAINS,
 )
 
 def fledge_rootfs(
@@ -195,6 +223,8 @@ def fledge_rootfs(
         size_buffer_mb = 0,
         preallocate = False,
         journal = False,
+        mkfs = None,
+        fill_kernel = None,
         verity = False,
         verity_root_hash = "initramfs",
         compat = "",
@@ -233,7 +263,8 @@ def fledge_rootfs(
     | `FledgePack` | the pack of one layer |
     | `FledgePackLayout` | the packs of all layers of a layout or tar |
     | `FledgePackFiles` | the pack of the agent, and that of the mappings |
-    | `FledgeLink` | `NAME.img` from the packs |
+    | `FledgeLink` | `NAME.img` from the packs; for xfs and btrfs an ext4 image |
+    | `FledgeGuestInitramfs`, `FledgeFill` | the machine that fills xfs and btrfs; `NAME.img` from the ext4 image |
     | `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
     | `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
 
@@ -284,6 +315,10 @@ def fledge_rootfs(
       size_buffer_mb: free space of a writable file system in MiB; 0 is a quarter of the content, at least 64 and at most 1024.
       preallocate: writes the zeros of that free space, where the image's file would have holes. The bytes are the same.
       journal: makes ext4 with a journal, of the size that mke2fs gives it. xfs and btrfs need none of this: they have their own.
+      mkfs: the `mkfs.xfs` or `mkfs.btrfs` that makes the empty file system of such an image, a program as one file. Default:
+        that of the machine; where it is not installed, wildcard builds skip the image.
+      fill_kernel: the kernel of the virtual machine that fills an xfs or btrfs image, a `fledge_kernel` with ext4 and that
+        file system. Default: the one that `FLEDGE_KERNEL_BZIMAGE` names.
       verity: appends a dm-verity hash tree to a squashfs or EROFS image. The initramfs then reads all of the disk against the
         root hash before it mounts, and does not boot from one where a byte differs. docs/verity.md.
       verity_root_hash: where the initramfs has the root hash from: `initramfs`, baked in, or `cmdline`, the parameter
@@ -292,6 +327,8 @@ def fledge_rootfs(
         form.
       **kwargs: what every rule has, such as `visibility` and `tags`.
     """
+    if filesystem in FILLED:
+        mkfs, fill_kernel = mkfs or FILLED[filesystem], fill_kernel or FILL_KERNEL
     _rootfs(
         name = name,
         agent = agent,
@@ -300,11 +337,13 @@ def fledge_rootfs(
         compression = compression,
         compression_level = compression_level,
         filesystem = filesystem,
+        fill_kernel = fill_kernel,
         image = image_or_dockerfile(name, image, dockerfile, context, base_images, base, target, build_args, kwargs),
         journal = journal,
         kernel = kernel,
         manifest = manifest,
         mappings = mappings,
+        mkfs = mkfs,
         modes = modes,
         overlay_size = overlay_size,
         preallocate = preallocate,

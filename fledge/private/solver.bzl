@@ -14,7 +14,7 @@ def _fledge_solver_impl(ctx):
     args = ctx.actions.args()
     args.add("guest-initramfs")
     args.add("--guest", ctx.file._guest_program)
-    kernel_files = kernel_args(ctx, args)
+    kernel_files = kernel_args(args, kernel)
     args.add("--out", out)
     ctx.actions.run(
         mnemonic = "FledgeGuestInitramfs",
