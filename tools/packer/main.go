@@ -34,7 +34,7 @@ var commands = []command{
 	{"rootfs", "link layer packs into a squashfs image", runRootfs},
 	{"ext4", "link layer packs into an ext4 image", runExt4},
 	{"boot-initramfs", "make the small initramfs that boots a squashfs image", runBootInitramfs},
-	{"guest-initramfs", "make the initramfs of the machine that solves Dockerfiles", runGuestInitramfs},
+	{"guest-initramfs", "make the initramfs of a machine that solves Dockerfiles or fills a file system", runGuestInitramfs},
 	{"initramfs", "link layer packs, made --for initramfs, into an initramfs", runInitramfs},
 	{"manifest", "turn manifest.toml and the image's config into manifest.json", runManifest},
 }
