@@ -114,6 +114,7 @@ type task struct {
 	kind   kind
 	source source
 	file   string // the image while it is made
+	fixer  fixer  // of what mkfs made
 }
 
 // make makes the image with a size in bytes.
@@ -132,15 +133,40 @@ func (t *task) make(ctx context.Context, size int64) (Stats, error) {
 	return s, nil
 }
 
-// copyTo writes the finished image to w.
+// fixer takes out of an image what differs between runs, piece by piece. A piece and its offset at are multiples of 64 KiB,
+// but for the image's end, which is a multiple of 4096 bytes.
+type fixer interface {
+	fix(b []byte, at int64)
+}
+
+// pieceSize is that of the pieces, in bytes.
+const pieceSize = 1 << 20
+
+// copyTo writes the finished image to w, what differs between runs taken out.
 func (t *task) copyTo(ctx context.Context, w io.Writer) error {
 	f, err := os.Open(t.file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, &reader{ctx, f})
-	return err
+	b := make([]byte, pieceSize)
+	for at := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.ReadFull(f, b)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		t.fixer.fix(b[:n], at)
+		if _, err := w.Write(b[:n]); err != nil {
+			return err
+		}
+		at += int64(n)
+	}
 }
 
 // reader ends with its context.

@@ -22,7 +22,8 @@ type kind struct {
 	// overhead is what it takes beside the tree and the buffer, for a tree of so many bytes and inodes: logs, tables,
 	// reserves. Rather too much than too little: what is left over is free space.
 	overhead func(used, inodes, buffer int64) int64
-	options  func(uuid string) []string // of mkfs, before the file
+	options  func(uuid string) []string      // of mkfs, before the file
+	fixer    func(f *os.File) (fixer, error) // for what mkfs made, which it may change
 }
 
 const mib = 1 << 20
@@ -35,6 +36,7 @@ var kinds = []kind{
 		overhead: func(used, inodes, buffer int64) int64 {
 			return 96*mib + inodes*384 + (used+buffer)/32
 		},
+		fixer: newXFSFixer,
 		options: func(uuid string) []string {
 			return []string{
 				"-q", "-b", "size=4096", "-s", "size=512", "-i", "size=512,sparse=1", "-d", "noalign",
@@ -49,6 +51,7 @@ var kinds = []kind{
 		overhead: func(used, inodes, buffer int64) int64 {
 			return 48*mib + inodes*1024 + (used+buffer)/6
 		},
+		fixer: newBtrfsFixer,
 		options: func(uuid string) []string {
 			return []string{"-q", "-n", "16384", "-s", "4096", "-m", "single", "-d", "single", "-U", uuid}
 		},

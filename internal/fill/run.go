@@ -41,7 +41,21 @@ func (t *task) mkfs(ctx context.Context, size int64) error {
 		}
 		return fmt.Errorf("%s %s: %w\n%.2000s", t.Mkfs, strings.Join(cmd.Args[1:], " "), err, strings.TrimSpace(said.String()))
 	}
+	if err := t.prepareFixer(); err != nil {
+		return fmt.Errorf("%s: %w", t.Mkfs, err)
+	}
 	return nil
+}
+
+// prepareFixer reads what mkfs made.
+func (t *task) prepareFixer() error {
+	f, err := os.OpenFile(t.file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	t.fixer, err = t.kind.fixer(f)
+	return err
 }
 
 // guestCmdline: a guest that crashes must end the machine, and its console is for the kernel's serious words alone.

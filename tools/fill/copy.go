@@ -24,6 +24,7 @@ type copier struct {
 	dropped  wire.Dropped
 	links    map[uint64]*hardLink // by the source's inode number
 	mount    int                  // the target's root
+	reserve  bool                 // reserve space for data before it is written
 	buf      []byte               // of data
 	xattrs   [64 << 10]byte       // names and then values: the kernel has none that are longer
 }
@@ -34,8 +35,8 @@ type hardLink struct {
 	left uint64          // names to come
 }
 
-func newCopier(console io.Writer) *copier {
-	return &copier{console: console, links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
+func newCopier(console io.Writer, kind string) *copier {
+	return &copier{console: console, reserve: kind == "xfs", links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
 }
 
 // place is a file as its directory knows it: in the source, in the target, and for messages.

@@ -45,7 +45,14 @@ func (c *copier) data(in, out int, size int64) error {
 		if err != nil {
 			return err
 		}
-		if at, err = c.extent(in, out, start, min(end, size)); err != nil {
+		end = min(end, size)
+		if c.reserve {
+			// The space is given out now, in the order of the tree, and not when the kernel finds time to write.
+			if err := unix.Fallocate(out, 0, start, end-start); err != nil {
+				return err
+			}
+		}
+		if at, err = c.extent(in, out, start, end); err != nil {
 			return err
 		}
 	}

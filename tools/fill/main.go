@@ -104,7 +104,7 @@ func fill(console io.Writer) (last wire.Report, err error) {
 	if err := d.mount(); err != nil {
 		return last, err
 	}
-	c := newCopier(console)
+	c := newCopier(console, d.kind)
 	if err := c.tree(sourceDir, targetDir); err != nil {
 		return last, err
 	}
