@@ -73,13 +73,17 @@ func (k kind) size(s source, buffer int64) int64 {
 	return (size + mib - 1) / mib * mib
 }
 
-// uuid is that of the file system, from the content: version 8 of RFC 9562.
+// uuid is that of the file system, from the content.
 func (k kind) uuid(s source) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "fledge %s\n%x\n", k.name, s.digest)
-	b := h.Sum(nil)[:16]
-	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	b := versionedUUID(sha256.Sum256(fmt.Appendf(nil, "fledge %s\n%x\n", k.name, s.digest)))
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// versionedUUID is a UUID of version 8 (RFC 9562), from a hash.
+func versionedUUID(hash [sha256.Size]byte) [16]byte {
+	b := [16]byte(hash[:16])
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	return b
 }
 
 // Variable is the environment variable that names the mkfs of a kind.

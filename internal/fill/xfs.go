@@ -77,9 +77,13 @@ const (
 	xfsFlags2At     = 120
 	xfsCrtimeAt     = 144
 	xfsNumberAt     = 152
+	xfsForksAt      = 176 // extents of the data and, from an offset on, of the attributes, or these themselves
 
-	xfsBigtime = 1 << 3        // flag: times are nanoseconds since 1901
-	xfsEpoch   = 1 << 31 * 1e9 // 1970 so
+	xfsExtents    = 2 // format of a fork: a list of extents
+	xfsExtentSize = 16
+	xfsBigCounts  = 1 << 4        // flag: the numbers of extents have more bits, and other places
+	xfsBigtime    = 1 << 3        // flag: times are nanoseconds since 1901
+	xfsEpoch      = 1 << 31 * 1e9 // 1970 so
 )
 
 // newXFSFixer reads what mkfs made.
@@ -169,4 +173,27 @@ func (x *xfsFixer) fixInode(b []byte) {
 	}
 	copy(b[xfsCtimeAt:xfsCtimeAt+8], b[xfsMtimeAt:])
 	copy(b[xfsCrtimeAt:xfsCrtimeAt+8], b[xfsMtimeAt:])
+	clearForks(b[:xfsSector])
 }
+
+// clearForks clears what is left over in an inode from when it had more extents: data that is being written has some for as
+// long as that takes.
+func clearForks(b []byte) {
+	be := binary.BigEndian
+	extents, attrExtents := uint64(be.Uint32(b[76:])), uint64(be.Uint16(b[80:]))
+	if be.Uint64(b[xfsFlags2At:])&xfsBigCounts != 0 {
+		extents, attrExtents = be.Uint64(b[24:]), uint64(be.Uint32(b[76:]))
+	}
+	data, attrs := b[xfsForksAt:], []byte(nil)
+	if offset := int(b[82]) * 8; offset > 0 && offset < len(data) {
+		data, attrs = data[:offset], data[offset:]
+	}
+	if b[5] == xfsExtents {
+		clearBehind(data, extents*xfsExtentSize)
+	}
+	if b[83] == xfsExtents {
+		clearBehind(attrs, attrExtents*xfsExtentSize)
+	}
+}
+
+func clearBehind(b []byte, n uint64) { clear(b[min(n, uint64(len(b))):]) }

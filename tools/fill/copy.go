@@ -23,10 +23,9 @@ type copier struct {
 	bytes    int64
 	dropped  wire.Dropped
 	links    map[uint64]*hardLink // by the source's inode number
-	mount    int                  // the target's root
-	reserve  bool                 // reserve space for data before it is written
-	buf      []byte               // of data
-	xattrs   [64 << 10]byte       // names and then values: the kernel has none that are longer
+	order    order
+	buf      []byte         // of data
+	xattrs   [64 << 10]byte // names and then values: the kernel has none that are longer
 }
 
 // hardLink is a file with several names, of which some are still to come.
@@ -36,7 +35,7 @@ type hardLink struct {
 }
 
 func newCopier(console io.Writer, kind string) *copier {
-	return &copier{console: console, reserve: kind == "xfs", links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
+	return &copier{console: console, order: order{kind: kind}, links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
 }
 
 // place is a file as its directory knows it: in the source, in the target, and for messages.
@@ -64,7 +63,7 @@ func (c *copier) tree(from, to string) error {
 		return err
 	}
 	defer unix.Close(dst)
-	c.mount = dst
+	c.order.root = dst
 	root := place{src, dst, ".", "/"}
 	var st unix.Stat_t
 	if err := unix.Fstat(src, &st); err != nil {
@@ -99,8 +98,12 @@ func (c *copier) children(dir place) error {
 		prefix += "/"
 	}
 	for _, name := range names {
-		if err := c.entry(place{src, dst, name, prefix + name}); err != nil {
+		p := place{src, dst, name, prefix + name}
+		if err := c.entry(p); err != nil {
 			return err
+		}
+		if err := c.order.step(); err != nil {
+			return p.errorf("write it to the disk", err)
 		}
 	}
 	return nil
@@ -181,7 +184,7 @@ func (c *copier) remember(p place, st *unix.Stat_t) error {
 
 // link makes another name of a file.
 func (c *copier) link(p place, ino uint64, l *hardLink) error {
-	fd, err := unix.OpenByHandleAt(c.mount, l.file, unix.O_PATH|unix.O_CLOEXEC)
+	fd, err := unix.OpenByHandleAt(c.order.root, l.file, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
 		return p.errorf("find what it is a hard link to", err)
 	}
