@@ -182,7 +182,8 @@ func eachItem(node []byte, do func(key, data []byte)) {
 }
 
 func (x *btrfsFixer) fixNode(node []byte) {
-	inTree := binary.LittleEndian.Uint64(node[nodeOwnerAt:]) == btrfsFileTree
+	// In what mkfs made no inode is the tree's yet.
+	inTree := binary.LittleEndian.Uint64(node[nodeOwnerAt:]) == btrfsFileTree && x.renamed == nil
 	eachItem(node, func(key, data []byte) {
 		switch {
 		case key[8] == inodeItem && len(data) == inodeItemSize:

@@ -23,9 +23,12 @@ type copier struct {
 	bytes    int64
 	dropped  wire.Dropped
 	links    map[uint64]*hardLink // by the source's inode number
-	order    order
-	buf      []byte         // of data
-	xattrs   [64 << 10]byte // names and then values: the kernel has none that are longer
+	// reserve has data get its place on the disk in the order of the tree, and not when the kernel finds time to write it: an
+	// xfs is then the same in every run. A btrfs is not, whatever the order, as the kernel's threads write its trees.
+	reserve bool
+	mount   int            // the target's root
+	buf     []byte         // of data
+	xattrs  [64 << 10]byte // names and then values: the kernel has none that are longer
 }
 
 // hardLink is a file with several names, of which some are still to come.
@@ -35,7 +38,7 @@ type hardLink struct {
 }
 
 func newCopier(console io.Writer, kind string) *copier {
-	return &copier{console: console, order: order{kind: kind}, links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
+	return &copier{console: console, reserve: kind == "xfs", links: map[uint64]*hardLink{}, buf: make([]byte, 1<<20)}
 }
 
 // place is a file as its directory knows it: in the source, in the target, and for messages.
@@ -63,7 +66,7 @@ func (c *copier) tree(from, to string) error {
 		return err
 	}
 	defer unix.Close(dst)
-	c.order.root = dst
+	c.mount = dst
 	root := place{src, dst, ".", "/"}
 	var st unix.Stat_t
 	if err := unix.Fstat(src, &st); err != nil {
@@ -98,12 +101,8 @@ func (c *copier) children(dir place) error {
 		prefix += "/"
 	}
 	for _, name := range names {
-		p := place{src, dst, name, prefix + name}
-		if err := c.entry(p); err != nil {
+		if err := c.entry(place{src, dst, name, prefix + name}); err != nil {
 			return err
-		}
-		if err := c.order.step(); err != nil {
-			return p.errorf("write it to the disk", err)
 		}
 	}
 	return nil
@@ -184,7 +183,7 @@ func (c *copier) remember(p place, st *unix.Stat_t) error {
 
 // link makes another name of a file.
 func (c *copier) link(p place, ino uint64, l *hardLink) error {
-	fd, err := unix.OpenByHandleAt(c.order.root, l.file, unix.O_PATH|unix.O_CLOEXEC)
+	fd, err := unix.OpenByHandleAt(c.mount, l.file, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
 		return p.errorf("find what it is a hard link to", err)
 	}

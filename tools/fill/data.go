@@ -46,22 +46,21 @@ func (c *copier) data(in, out int, size int64) error {
 			return err
 		}
 		end = min(end, size)
-		if err := c.order.reserve(out, start, end); err != nil {
-			return err
+		if c.reserve {
+			if err := unix.Fallocate(out, 0, start, end-start); err != nil {
+				return err
+			}
 		}
 		if at, err = c.extent(in, out, start, end); err != nil {
 			return err
 		}
 	}
-	if err := unix.Ftruncate(out, size); err != nil || size == 0 {
-		return err
-	}
-	return c.order.settle(out)
+	return unix.Ftruncate(out, size)
 }
 
 // extent copies the bytes from start to end, and returns where it got to.
 func (c *copier) extent(in, out int, start, end int64) (int64, error) {
-	for unsettled := 0; start < end; {
+	for start < end {
 		n, err := unix.Pread(in, c.buf[:min(int64(len(c.buf)), end-start)], start)
 		if err != nil {
 			return start, err
@@ -78,12 +77,6 @@ func (c *copier) extent(in, out int, start, end int64) (int64, error) {
 		}
 		start += int64(n)
 		c.bytes += int64(n)
-		if unsettled += n; unsettled >= maxPiece {
-			unsettled = 0
-			if err := c.order.settle(out); err != nil {
-				return start, err
-			}
-		}
 		c.tell()
 	}
 	return start, nil

@@ -87,9 +87,6 @@ func kindOf(device string) string {
 	return ""
 }
 
-// targetOptions of mount: nothing is to happen at times of its own.
-var targetOptions = map[string]string{"btrfs": "commit=86400,nodiscard"}
-
 // mount mounts both, and looks for what the kernel would lose without a word.
 func (d disks) mount() error {
 	for _, m := range []struct {
@@ -98,7 +95,7 @@ func (d disks) mount() error {
 		data              string
 	}{
 		{d.source, sourceDir, "ext4", unix.MS_RDONLY, "noload"},
-		{d.target, targetDir, d.kind, unix.MS_NOATIME, targetOptions[d.kind]},
+		{d.target, targetDir, d.kind, unix.MS_NOATIME, ""},
 	} {
 		if err := os.MkdirAll(m.dir, 0o700); err != nil {
 			return err
