@@ -26,8 +26,9 @@ func CheckGuestConfig(c *kconfig.Config, kernel *kmod.Tree) error {
 	return checkConfig(c, kernel, guestNeeds())
 }
 
+var console = module("VIRTIO_CONSOLE", "the console of a build machine", "virtio_console")
+
 func guestNeeds() []need {
-	console := module("VIRTIO_CONSOLE", "the console of a build machine", "virtio_console")
 	return slices.Concat(base(), gzipped, disk, []need{console}, overlay, nice("virtio_net", "virtio_rng"))
 }
 

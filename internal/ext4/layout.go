@@ -10,8 +10,16 @@ import (
 const (
 	minBuffer = 64
 	maxBuffer = 1024
-	mib       = 1 << 20 / blockSize // blocks
 )
+
+// BufferSize is the free space in bytes that a size buffer in MiB stands for, beside so many bytes of content: 0 is a quarter
+// of the content, at least 64 MiB, at most 1024.
+func BufferSize(sizeBuffer int, content uint64) uint64 {
+	if sizeBuffer == 0 {
+		return min(max(content/4, minBuffer<<20), maxBuffer<<20)
+	}
+	return uint64(sizeBuffer) << 20
+}
 
 // bytesPerInode is the free space for which there is a free inode, as mke2fs has it.
 const bytesPerInode = 16384
@@ -20,10 +28,7 @@ const bytesPerInode = 16384
 // grows until both fit.
 func (p *plan) layOut(o Options) error {
 	content := p.content()
-	buffer := uint64(o.SizeBuffer) * mib
-	if o.SizeBuffer == 0 {
-		buffer = min(max(content/4, minBuffer*mib), maxBuffer*mib)
-	}
+	buffer := BufferSize(o.SizeBuffer, content*blockSize) / blockSize
 	inodes := p.lastInode() + buffer*blockSize/bytesPerInode
 	size := content + buffer + ceil(inodes, inodesPerBlock)
 	if o.Journal {

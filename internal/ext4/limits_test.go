@@ -217,6 +217,8 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
+const mib = 1 << 20 / blockSize // blocks
+
 // Layouts of all sizes, which would take too long to write: what is free and in use adds up, nothing overlaps.
 func TestLayouts(t *testing.T) {
 	for _, buffer := range []uint64{1, 64, 127, 128, 129, 4096, 1 << 18, 1<<20 - 1<<14, MaxSizeBuffer} {

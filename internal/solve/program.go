@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/vmm"
 )
 
 // Program solves in place of a machine: the guest as a program of this machine, which is given the disks as files. It
@@ -43,7 +44,7 @@ const programPatience = 10 * time.Second
 
 // run runs the program to its end, and gives what it says of its work.
 func (p Program) run(ctx context.Context, d disks, o Options) (wire.Result, error) {
-	remarks, progress := &console{}, &progress{event: withoutBoot(o.Event)}
+	remarks, progress := &vmm.ConsoleEnd{}, &progress{event: withoutBoot(o.Event)}
 	args := append(slices.Clone(p.Args), "-input", d.input, "-output", d.output)
 	if d.secrets != "" {
 		args = append(args, "-secrets", d.secrets)
@@ -58,7 +59,7 @@ func (p Program) run(ctx context.Context, d disks, o Options) (wire.Result, erro
 	case ctx.Err() != nil:
 		return res, fmt.Errorf("%w%s", context.Cause(ctx), progress.last())
 	case err != nil:
-		return res, fmt.Errorf("%s: %w%s\n%s", p.Path, err, progress.last(), strings.TrimSpace(remarks.text()))
+		return res, fmt.Errorf("%s: %w%s\n%s", p.Path, err, progress.last(), strings.TrimSpace(remarks.Text()))
 	}
 	return res, readErr
 }

@@ -28,7 +28,7 @@ func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 	if o.Program != nil {
 		return o.Program.run(ctx, d, o)
 	}
-	console, progress := &console{}, &progress{event: o.Event}
+	console, progress := &vmm.ConsoleEnd{}, &progress{event: o.Event}
 	cmdline := guestCmdline
 	if o.Job.Network {
 		cmdline += guestNetwork
@@ -50,7 +50,7 @@ func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 	case readErr == nil:
 		return res, nil
 	case err != nil:
-		return res, fmt.Errorf("the build machine: %w%s%s", err, progress.last(), console.end())
+		return res, fmt.Errorf("the build machine: %w%s%s", err, progress.last(), console.LastLines())
 	}
 	return res, died(state, readErr, o.Machine, console, progress)
 }
@@ -74,30 +74,20 @@ func readResult(d disks) (res wire.Result, state wire.State, err error) {
 }
 
 // died explains a machine that is off and left no result.
-func died(state wire.State, readErr error, m Machine, c *console, p *progress) error {
-	text := c.text()
+func died(state wire.State, readErr error, m Machine, c *vmm.ConsoleEnd, p *progress) error {
+	text := c.Text()
 	switch {
 	case state == wire.Done:
 		return readErr
 	case strings.Contains(text, "Kernel panic"):
-		line := lineWith(text, "Kernel panic")
+		line := c.LineWith("Kernel panic")
 		if strings.Contains(text, "Out of memory") || strings.Contains(line, "memory") {
 			line += fmt.Sprintf(": the machine has %d MiB, raise memory_mb", m.MemoryMB)
 		}
-		return fmt.Errorf("the build machine's kernel gave up: %s%s%s", line, p.last(), c.end())
+		return fmt.Errorf("the build machine's kernel gave up: %s%s%s", line, p.last(), c.LastLines())
 	case state == wire.Empty:
 		return fmt.Errorf("the build machine never started its work: is the kernel %s one with virtio and initramfs support, "+
-			"and for this machine? Memory: %d MiB%s", m.Kernel, m.MemoryMB, c.end())
+			"and for this machine? Memory: %d MiB%s", m.Kernel, m.MemoryMB, c.LastLines())
 	}
-	return fmt.Errorf("the build machine ended in the middle of its work%s%s", p.last(), c.end())
-}
-
-// lineWith is the first line of text with part in it, without the kernel's time.
-func lineWith(text, part string) string {
-	for line := range strings.Lines(text) {
-		if i := strings.Index(line, part); i >= 0 {
-			return strings.TrimSpace(line[i:])
-		}
-	}
-	return ""
+	return fmt.Errorf("the build machine ended in the middle of its work%s%s", p.last(), c.LastLines())
 }

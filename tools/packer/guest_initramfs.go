@@ -9,12 +9,14 @@ import (
 
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/fill"
 )
 
-// runGuestInitramfs makes what the machine that solves Dockerfiles boots.
+// runGuestInitramfs makes what a machine of the build boots: one that solves Dockerfiles or fills a file system.
 func runGuestInitramfs(_ context.Context, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("packer guest-initramfs", flag.ContinueOnError)
 	guest := fs.String("guest", "", "static `program` that becomes /init")
+	purpose := fs.String("for", "solve", "`what` the machine does: solve, or fill an xfs or btrfs")
 	var kernel kernelFlags
 	kernel.register(fs)
 	out := fs.String("out", "", "the initramfs to write, a `file`")
@@ -24,11 +26,19 @@ func runGuestInitramfs(_ context.Context, args []string, stderr io.Writer) error
 	if err := kernel.check(); err != nil {
 		return err
 	}
+	choose, conforms := bootfs.SelectGuestModules, bootfs.CheckGuestConfig
+	switch *purpose {
+	case "solve":
+	case fill.XFS, fill.Btrfs:
+		choose, conforms = bootfs.SelectFillModules(*purpose), bootfs.CheckFillConfig(*purpose)
+	default:
+		return cli.Usagef("--for %q: it is solve, %s or %s", *purpose, fill.XFS, fill.Btrfs)
+	}
 	program, err := os.ReadFile(*guest)
 	if err != nil {
 		return err
 	}
-	modules, err := kernel.Bundle(bootfs.SelectGuestModules, bootfs.CheckGuestConfig)
+	modules, err := kernel.Bundle(choose, conforms)
 	if err != nil {
 		return err
 	}

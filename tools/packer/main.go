@@ -33,7 +33,7 @@ var commands = []command{
 	{"split-layout", "copy the layers of an OCI layout, or of such a tar, to files of their own", runSplitLayout},
 	{"rootfs", "link layer packs into a root file system: squashfs, erofs or ext4", runRootfs},
 	{"boot-initramfs", "make the small initramfs that boots such an image", runBootInitramfs},
-	{"guest-initramfs", "make the initramfs of the machine that solves Dockerfiles", runGuestInitramfs},
+	{"guest-initramfs", "make the initramfs of a machine that solves Dockerfiles or fills a file system", runGuestInitramfs},
 	{"initramfs", "link layer packs, made --for initramfs, into an initramfs", runInitramfs},
 	{"manifest", "turn manifest.toml and the image's config into manifest.json", runManifest},
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fledge-build/fledge/internal/solve/wire"
 )
 
@@ -113,18 +111,4 @@ func readJob(dev string) (wire.Job, error) {
 		return wire.Job{}, fmt.Errorf("input disk: %w", err)
 	}
 	return wire.DecodeJob(text)
-}
-
-// openConsole opens the progress console, without the line discipline of terminals; standard output in its absence.
-func openConsole() *os.File {
-	f, err := os.OpenFile("/dev/hvc0", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return os.Stdout
-	}
-	if t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-		t.Oflag &^= unix.OPOST
-		t.Lflag &^= unix.ECHO
-		unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t)
-	}
-	return f
 }

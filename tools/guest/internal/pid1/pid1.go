@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fledge-build/fledge/internal/guestos"
 	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/tools/guest/internal/machine"
 )
@@ -32,7 +33,7 @@ func init() {
 
 // supervise never returns: it powers off.
 func supervise() {
-	defer powerOff()
+	defer guestos.PowerOff()
 	defer func() {
 		if p := recover(); p != nil {
 			say("panic: %v", p)
@@ -61,13 +62,14 @@ type prepared struct {
 
 // prepare makes the machine ready. The output disk comes back with an error, too, if it was found.
 func prepare(times *wire.Times) (*prepared, error) {
-	if err := mountKernel(); err != nil {
+	if err := guestos.MountKernel(); err != nil {
 		return nil, err
 	}
+	mountCgroups()
 	if err := promiseMemory(); err != nil {
 		return nil, err
 	}
-	if err := loadModules(); err != nil {
+	if err := guestos.LoadModules("/" + wire.ModulesDir); err != nil {
 		return nil, err
 	}
 	times.Modules = machine.Uptime()
@@ -79,7 +81,7 @@ func prepare(times *wire.Times) (*prepared, error) {
 	if openErr != nil {
 		return nil, openErr
 	}
-	p := &prepared{File: f, input: found.input, secrets: found.secrets, console: openConsole(), trace: &tailWriter{}}
+	p := &prepared{File: f, input: found.input, secrets: found.secrets, console: guestos.OpenProgress(), trace: &tailWriter{}}
 	if err != nil {
 		return p, err
 	}
@@ -176,14 +178,6 @@ func fail(p *prepared, f wire.Failure, times wire.Times) {
 // say writes to the kernel's console.
 func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "fledge-guest: error: "+format+"\n", args...)
-}
-
-// powerOff ends the machine.
-func powerOff() {
-	unix.Sync()
-	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) // a machine without a power switch
-	select {}
 }
 
 // tailWriter keeps the end of what is written.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"unsafe"
 
@@ -18,65 +17,16 @@ import (
 	"github.com/fledge-build/fledge/tools/guest/internal/machine"
 )
 
-// mountKernel mounts the kernel's own file systems.
-func mountKernel() error {
+// mountCgroups mounts the tree of control groups; without it steps have no limits of their own.
+func mountCgroups() {
 	const safe = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	for _, m := range []struct {
-		kind, at string
-		flags    uintptr
-		must     bool
-	}{
-		{"proc", "/proc", safe, true}, {"sysfs", "/sys", safe, true}, {"devtmpfs", "/dev", unix.MS_NOSUID, true},
-		{"cgroup2", "/sys/fs/cgroup", safe, false}, // without it steps have no limits of their own
-	} {
-		if m.must {
-			os.MkdirAll(m.at, 0o755)
-		}
-		if err := unix.Mount(m.kind, m.at, m.kind, m.flags, ""); err != nil && m.must {
-			return fmt.Errorf("mount %s: %w", m.at, err)
-		}
-	}
-	return nil
+	unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", safe, "")
 }
 
 // promiseMemory has the kernel refuse no memory. By default it refuses a request that is larger than all there is, and
 // ends who uses too much of many small ones; a step should end one way, which the solve's failure tells.
 func promiseMemory() error {
 	return os.WriteFile("/proc/sys/vm/overcommit_memory", []byte("1"), 0)
-}
-
-// loadModules loads the modules of the initramfs, and frees the memory that they took in it.
-func loadModules() error {
-	const dir = "/" + wire.ModulesDir
-	entries, err := os.ReadDir(dir) // sorted
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := loadModule(filepath.Join(dir, e.Name())); err != nil {
-			return fmt.Errorf("load module %s: %w", e.Name(), err)
-		}
-	}
-	return os.RemoveAll(dir)
-}
-
-func loadModule(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	switch err := unix.FinitModule(int(f.Fd()), "", 0); {
-	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.ENODEV): // there already; no such device, which the search tells
-		return nil
-	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("%w: it is not of the kernel that runs", err)
-	default:
-		return err
-	}
 }
 
 // enterScratch mounts the scratch space and makes it the root: BuildKit and its steps work there, and pivot_root cannot
