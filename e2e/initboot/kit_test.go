@@ -55,14 +55,23 @@ func build(t *testing.T, pkg, arch string) []byte {
 	return program
 }
 
-// boot runs a machine until it powers off and returns the lines of its console.
+// boot boots an archive of the init, its configuration and extra, and returns the lines of the console.
 func (k *kit) boot(t *testing.T, conf bootconf.Config, extra tree, cmdline string) []string {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "initramfs.cpio")
 	if err := initramfs.Write(archive, slices.Concat(initramfs.Init("init", k.init, conf), extra)); err != nil {
 		t.Fatal(err)
 	}
+	return machine{guest, k.kernel}.boot(t, archive, cmdline)
+}
+
+// machine boots a kernel.
+type machine struct{ arch, kernel string }
+
+// boot runs the machine, without a disk, until it powers off and returns the lines of its console.
+func (m machine) boot(t *testing.T, archive, cmdline string) []string {
+	t.Helper()
 	return harness.Boot(t, vmm.Spec{
-		Arch: guest, Kernel: k.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1, Cmdline: strings.TrimSpace("quiet " + cmdline),
+		Arch: m.arch, Kernel: m.kernel, Initramfs: archive, MemoryMB: 256, CPUs: 1, Cmdline: strings.TrimSpace("quiet " + cmdline),
 	})
 }

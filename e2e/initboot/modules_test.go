@@ -11,7 +11,6 @@ import (
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/kmod"
-	"github.com/fledge-build/fledge/internal/vmm"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
@@ -23,8 +22,9 @@ func TestModulesLoad(t *testing.T) {
 		"amd64": {"FLEDGE_KERNEL_BZIMAGE", "FLEDGE_KERNEL_MODULES"}, "arm64": {"FLEDGE_KERNEL_ARM64", "FLEDGE_KERNEL_ARM64_MODULES"},
 	} {
 		t.Run(arch, func(t *testing.T) {
-			kernel, modules := os.Getenv(variables[0]), os.Getenv(variables[1])
-			if kernel == "" || modules == "" {
+			m := machine{arch: arch, kernel: os.Getenv(variables[0])}
+			modules := os.Getenv(variables[1])
+			if m.kernel == "" || modules == "" {
 				t.Skipf("needs a kernel: set %s to it and %s to its lib/modules/RELEASE", variables[0], variables[1])
 			}
 			if _, err := qemu.Find(arch, os.Getenv(qemu.Variable(arch))); err != nil {
@@ -40,26 +40,24 @@ func TestModulesLoad(t *testing.T) {
 				{Filesystem: "squashfs", Compression: "zstd", Verity: true}, {Filesystem: "erofs", Compression: "lz4"},
 				{Filesystem: "ext4"}, {Filesystem: "xfs"}, {Filesystem: "btrfs"},
 			} {
-				t.Run(needs.Filesystem, func(t *testing.T) {
-					testModules(t, vmm.Spec{Arch: arch, Kernel: kernel, MemoryMB: 256, CPUs: 1, Cmdline: "quiet"}, needs, tree, init)
-				})
+				t.Run(needs.Filesystem, func(t *testing.T) { m.testModules(t, needs, tree, init) })
 			}
 		})
 	}
 }
 
-func testModules(t *testing.T, machine vmm.Spec, needs bootfs.Needs, tree *kmod.Tree, init []byte) {
+func (m machine) testModules(t *testing.T, needs bootfs.Needs, tree *kmod.Tree, init []byte) {
 	modules, err := needs.SelectModules(tree, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine.Initramfs = filepath.Join(t.TempDir(), "initramfs.cpio.gz")
-	if _, err := cli.WriteWithDigest(machine.Initramfs, "", func(w io.Writer) error {
+	archive := filepath.Join(t.TempDir(), "initramfs.cpio.gz")
+	if _, err := cli.WriteWithDigest(archive, "", func(w io.Writer) error {
 		return bootfs.Write(w, bootfs.Options{Init: init, OverlaySize: "1G", Modules: modules})
 	}); err != nil {
 		t.Fatal(err)
 	}
-	console := harness.Boot(t, machine)
+	console := m.boot(t, archive, "")
 	if said := harness.Said(console, "fledge-init: "); len(said) != 1 || !strings.HasPrefix(said[0], "error: no virtio disk") {
 		t.Errorf("the init says %q, want that there is no disk\nconsole:\n%s", said, strings.Join(console, "\n"))
 	}

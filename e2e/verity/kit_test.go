@@ -9,7 +9,6 @@ import (
 
 	"github.com/fledge-build/fledge/e2e/harness"
 	"github.com/fledge-build/fledge/e2e/toolrun"
-	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/verity"
 	"github.com/fledge-build/fledge/internal/vmm"
@@ -55,38 +54,24 @@ func newKit(t *testing.T) *kit {
 }
 
 // initramfs makes a boot initramfs; args are further flags.
-func (k *kit) initramfs(t *testing.T, args ...string) string {
+func (k *kit) initramfs(t *testing.T, filesystem string, args ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "initramfs.cpio.gz")
 	harness.MustPacker(t, append([]string{"boot-initramfs", "--init", k.init, "--kernel-modules", k.modules,
-		"--module", "erofs", "--module", "dm_verity", "--out", out}, args...)...)
+		"--filesystem", filesystem, "--out", out}, args...)...)
 	return out
 }
 
-// withTree makes a copy of an image that has a hash tree, and the file with its parameters.
-func withTree(t *testing.T, plain string) (image, paramsFile string, p verity.Params) {
+// image makes an image with a hash tree, and the file with its parameters.
+func (k *kit) image(t *testing.T, filesystem string) (image, paramsFile string, p verity.Params) {
 	t.Helper()
-	image = filepath.Join(t.TempDir(), "image")
-	content, err := os.ReadFile(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = cli.WriteFileWithDigest(image, "", func(o *cli.Output) error {
-		if _, err := o.Write(content); err != nil {
-			return err
-		}
-		size, sum, err := o.Written()
-		if err != nil {
-			return err
-		}
-		p, err = verity.Append(o, size, sum, 0)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	paramsFile = filepath.Join(t.TempDir(), "verity.json")
-	if err := os.WriteFile(paramsFile, p.JSON(), 0o644); err != nil {
+	image = harness.Image(t, filesystem, k.layer, "--verity-out", paramsFile)
+	b, err := os.ReadFile(paramsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = verity.Parse(b); err != nil {
 		t.Fatal(err)
 	}
 	return image, paramsFile, p
@@ -95,18 +80,26 @@ func withTree(t *testing.T, plain string) (image, paramsFile string, p verity.Pa
 // flipped is a copy of an image with one bit of one byte changed.
 func flipped(t *testing.T, image string, offset int64) string {
 	t.Helper()
+	return copyOf(t, image, func(b []byte) []byte {
+		b[offset] ^= 0x20
+		return b
+	})
+}
+
+// cutOff is a copy of the first size bytes of an image.
+func cutOff(t *testing.T, image string, size int64) string {
+	t.Helper()
+	return copyOf(t, image, func(b []byte) []byte { return b[:size] })
+}
+
+func copyOf(t *testing.T, image string, change func(b []byte) []byte) string {
+	t.Helper()
 	b, err := os.ReadFile(image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[offset] ^= 0x20
-	return written(t, b)
-}
-
-func written(t *testing.T, b []byte) string {
-	t.Helper()
 	name := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(name, b, 0o644); err != nil {
+	if err := os.WriteFile(name, change(b), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return name

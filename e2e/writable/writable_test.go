@@ -46,7 +46,7 @@ func newKit(t *testing.T) *kit {
 	if err := toolrun.Build(".", "./tools/init", init, "GOARCH="+guest); err != nil {
 		t.Fatal(err)
 	}
-	harness.MustPacker(t, "boot-initramfs", "--init", init, "--kernel-modules", modules, "--out", k.initramfs)
+	harness.MustPacker(t, "boot-initramfs", "--init", init, "--kernel-modules", modules, "--filesystem", "ext4", "--out", k.initramfs)
 	agent, err := toolrun.BuildStatic(t.TempDir(), "./e2e/writable/agent", guest)
 	if err != nil {
 		t.Fatal(err)
