@@ -121,7 +121,7 @@ func (img *image) layOut() error {
 	}
 	img.space = newSpace()
 	h := sha256.New()
-	var dirBlocks uint64
+	var dirBlocks, bare uint64 // bare is the end of the last inode with nothing behind it, in slots
 	for i := range img.inodes {
 		in := &img.inodes[i]
 		s, err := img.describe(uint32(i))
@@ -133,10 +133,16 @@ func (img *image) layOut() error {
 		dirBlocks += s.ownBlocks()
 		img.chunked = img.chunked || s.layout == layoutChunked
 		hashInode(h, in, &s)
+		if s.head()+s.tail == s.inode {
+			bare = max(bare, uint64(in.slot)+s.inode/slotSize)
+		}
 		if img.space.end > math.MaxUint32-2*slotsABlock {
 			return fmt.Errorf("more than %d bytes of inodes, which is all that erofs can hold; "+
 				"make an image of fewer files", uint64(slotSize)<<32)
 		}
+	}
+	if dirBlocks == 0 && bare == img.space.end {
+		img.space.end += slotsABlock // fsck.erofs 1.5 looks for attributes there, and takes the image's end for damage
 	}
 	copy(img.uuid[:], h.Sum(nil))
 	img.uuid[6], img.uuid[8] = img.uuid[6]&0x0f|0x80, img.uuid[8]&0x3f|0x80 // version 8 of RFC 9562: of one's own making

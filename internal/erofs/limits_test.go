@@ -132,6 +132,21 @@ func TestLargeDirectory(t *testing.T) {
 	}
 }
 
+// fsck.erofs reads images that end anywhere in a block of inodes, even with an inode without attributes.
+func TestEndOfInodes(t *testing.T) {
+	imagetest.Need(t, "fsck.erofs")
+	for n := 60; n < 100; n++ {
+		image, _ := link(t, build(t, "none", func(b *erofspack.Builder) {
+			for i := range n {
+				add(t, b, file(fmt.Sprint(i)), "")
+			}
+		}))
+		if out := imagetest.Run(t, "fsck.erofs", "--extract", image); out != "" {
+			t.Errorf("%d files: fsck.erofs says %s", n, out)
+		}
+	}
+}
+
 // What only the larger inode holds, and what is as large as it can be.
 func TestExtremes(t *testing.T) {
 	value := func(n int) []byte { return []byte(imagetest.Noise(n, n)) }
