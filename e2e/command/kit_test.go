@@ -70,7 +70,7 @@ func (k *kit) build(t *testing.T) {
 		module, pkg, out string
 	}{
 		{".", "./tools/fledge", "fledge-bare"}, {".", "./tools/fledge/mkdist", "mkdist"}, {".", "./tools/init", "init"},
-		{"tools/guest", ".", "guest"}, {".", "./examples/hello/agent", "kestrel"}, {".", "./examples/hello/server", "server"},
+		{"tools/guest", ".", "guest"}, {".", "./tools/fill", "fill"}, {".", "./examples/hello/agent", "kestrel"}, {".", "./examples/hello/server", "server"},
 	} {
 		if err := toolrun.Build(b.module, b.pkg, program(b.out), linux...); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func (k *kit) makeDist(t *testing.T, out, init string) {
 	// Only this machine's architecture is built and booted here: the other's programs are stand-ins, which never run.
 	args := []string{"--executable", program("fledge-bare"), "--go-sum", filepath.Join(toolrun.Repository(), "go.sum"), "--out", out}
 	for _, arch := range []string{"amd64", "arm64"} {
-		args = append(args, "--init-"+arch, init, "--guest-"+arch, program("guest"))
+		args = append(args, "--init-"+arch, init, "--guest-"+arch, program("guest"), "--fill-"+arch, program("fill"))
 	}
 	harness.MustRun(t, program("mkdist"), args...)
 }

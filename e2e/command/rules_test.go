@@ -22,7 +22,7 @@ func (k *kit) testRules(t *testing.T) {
 	outputs := map[string]string{} // of the command to of Bazel, below the workspace
 	var targets []string
 	for _, e := range examples {
-		if _, ok := e.files["fledge.toml"]; !ok {
+		if _, ok := e.files["fledge.toml"]; !ok || e.alone != "" {
 			continue // a Dockerfile alone is no recipe
 		}
 		pkg := strings.ReplaceAll(strings.ReplaceAll(strings.ToLower(e.name), " ", "_"), ",", "")

@@ -19,7 +19,7 @@ def _fledge_dist_impl(ctx):
     args.add("--executable", ctx.file.program)
     args.add("--go-sum", ctx.file.go_sum)
     inputs = [ctx.file.program, ctx.file.go_sum]
-    for name, targets in [("init", ctx.split_attr.init), ("guest", ctx.split_attr.guest)]:
+    for name, targets in [("init", ctx.split_attr.init), ("guest", ctx.split_attr.guest), ("fill", ctx.split_attr.fill)]:
         for arch, target in targets.items():
             file = target[DefaultInfo].files.to_list()[0]
             args.add("--{}-{}".format(name, arch), file)
@@ -38,12 +38,13 @@ def _fledge_dist_impl(ctx):
 
 fledge_dist = rule(
     implementation = _fledge_dist_impl,
-    doc = """Makes the fledge command that is one file: the program for the target platform, with init and guest for Linux, amd64 and
+    doc = """Makes the fledge command that is one file: the program for the target platform, with init and guests for Linux, amd64 and
 arm64, behind it.
 
 The output is `NAME/fledge`.
 """,
     attrs = {
+        "fill": attr.label(cfg = _linux, mandatory = True, doc = "The guest that fills xfs and btrfs."),
         "go_sum": attr.label(allow_single_file = ["go.sum"], mandatory = True, doc = "Of the program's module."),
         "guest": attr.label(cfg = _linux, mandatory = True, doc = "The guest that solves Dockerfiles."),
         "init": attr.label(cfg = _linux, mandatory = True, doc = "Fledge's init."),

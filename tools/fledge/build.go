@@ -165,7 +165,7 @@ func (f *buildFlags) options(args []string, u *ui.UI) (o build.Options, err erro
 	if o.Solve, err = f.solve.options(); err != nil {
 		return o, err
 	}
-	if f.solve.used() && o.Recipe.Source.Dockerfile == "" {
+	if o.Recipe.Source.Dockerfile == "" && f.solve.used(build.Filled(o.Recipe.Filesystem.Type)) {
 		return o, cli.Usagef("%s has no Dockerfile, and the flags about its solve are for nothing", o.Recipe.File)
 	}
 	o.Machine = f.solve.machine(u)

@@ -152,13 +152,15 @@ func (s *solveFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.noCache, "no-cache", false, "of a Dockerfile: solve anew")
 	flags.StringArrayVar(&s.secrets, "secret", nil, "of a Dockerfile: `ID=FILE` for RUN --mount=type=secret; may be repeated")
 	flags.StringArrayVar(&s.ssh, "ssh", nil, "of a Dockerfile: `ID=FILE`, a private key for RUN --mount=type=ssh; may be repeated")
-	flags.StringVar(&s.m.Kernel, "kernel", "", "of a Dockerfile: kernel of the machine that solves it, a `file`; by default FLEDGE_KERNEL_BZIMAGE or, with --arch arm64, FLEDGE_KERNEL_ARM64, else the host's")
-	flags.StringVar(&s.m.Modules, "kernel-modules", "", "of a Dockerfile: that kernel's lib/modules/RELEASE, a `folder` or a tar")
-	flags.StringVar(&s.m.VMM, "vmm", drivers.Auto, "of a Dockerfile: what runs that machine: `cloud-hypervisor`, qemu or auto")
+	flags.StringVar(&s.m.Kernel, "kernel", "", "of a Dockerfile, xfs and btrfs: kernel of the machine that solves or fills it, a `file`; by default FLEDGE_KERNEL_BZIMAGE or, with --arch arm64, FLEDGE_KERNEL_ARM64, else the host's")
+	flags.StringVar(&s.m.Modules, "kernel-modules", "", "of a Dockerfile, xfs and btrfs: that kernel's lib/modules/RELEASE, a `folder` or a tar")
+	flags.StringVar(&s.m.VMM, "vmm", drivers.Auto, "of a Dockerfile, xfs and btrfs: what runs that machine: `cloud-hypervisor`, qemu or auto")
 }
 
-func (s *solveFlags) used() bool {
-	return s.network || s.noCache || len(s.secrets) > 0 || len(s.ssh) > 0 || s.m.Kernel != "" || s.m.Modules != "" || s.m.VMM != drivers.Auto
+// used finds flags that are for nothing without a Dockerfile, or without any machine.
+func (s *solveFlags) used(machine bool) bool {
+	return s.network || s.noCache || len(s.secrets) > 0 || len(s.ssh) > 0 ||
+		!machine && (s.m.Kernel != "" || s.m.Modules != "" || s.m.VMM != drivers.Auto)
 }
 
 // check finds values that are none.

@@ -1,7 +1,8 @@
 // Command mkdist makes the fledge command that people download: the executable with the programs that it brings along
 // behind it (package payload).
 //
-//	mkdist --executable fledge --init-amd64 … --init-arm64 … --guest-amd64 … --guest-arm64 … --go-sum go.sum --out fledge
+//	mkdist --executable fledge --init-amd64 … --init-arm64 … --guest-amd64 … --guest-arm64 …
+//	  --fill-amd64 … --fill-arm64 … --go-sum go.sum --out fledge
 //
 // Exit codes: 0 success, 1 a file cannot be read or written, 2 the command line is wrong.
 package main
@@ -33,7 +34,7 @@ func run(args []string) error {
 	flags := flag.NewFlagSet("mkdist", flag.ContinueOnError)
 	executable := flags.String("executable", "", "the command without a payload, a `file`")
 	programs := map[string]*string{}
-	for _, name := range []string{payload.InitAMD64, payload.InitARM64, payload.GuestAMD64, payload.GuestARM64} {
+	for _, name := range payload.Programs {
 		programs[name] = flags.String(name, "", "static `program` for Linux")
 	}
 	flags.StringVar(&source.GoSum, "go-sum", "", "`go.sum` of the command's module")

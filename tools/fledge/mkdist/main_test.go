@@ -17,7 +17,7 @@ func arguments(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
 	var args []string
-	for _, name := range []string{"executable", "init-amd64", "init-arm64", "guest-amd64", "guest-arm64", "go-sum"} {
+	for _, name := range []string{"executable", "init-amd64", "init-arm64", "guest-amd64", "guest-arm64", "fill-amd64", "fill-arm64", "go-sum"} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte("the "+name), 0o600); err != nil {
 			t.Fatal(err)

@@ -75,8 +75,9 @@ type task struct {
 	settings packing.Settings
 	packs    *packcache.Cache
 	pins     *pins
-	modules  []kmod.Module // of the kernel that will boot the image
-	image    *image        // nil without one
+	modules  []kmod.Module   // of the kernel that will boot the image
+	image    *image          // nil without one
+	filler   *machine.Filler // nil unless a machine fills the image
 	layers   []Layer
 	temp     string // folder of outputs that are not whole
 	closers  []func() error
@@ -93,6 +94,9 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 		return nil, err
 	}
 	if err := t.checkInputs(); err != nil {
+		return nil, err
+	}
+	if err := t.prepareFill(ctx); err != nil {
 		return nil, err
 	}
 	if t.packs, err = packcache.Open(t.Cache, t.Program, t.settings); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/fill"
 	"github.com/fledge-build/fledge/tools/fledge/internal/ui"
 )
 
@@ -67,6 +68,17 @@ func TestEarly(t *testing.T) {
 	k.fails(rootfs("oci:gone", local("amd64"))+"[kernel]\nmodules = \"gone\"\n", "amd64", none, "fledge.toml: [kernel]: ", "gone: no such file")
 	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = 1\nversion = \"1\"\n") }, "manifest.toml:1:8: name")
 	k.fails(rootfs("oci:gone", local("amd64")), "amd64", func(o *Options) { o.Manifest = []byte("name = \"a\"\nversion = \"1\"\n") }, "oci:gone: ")
+}
+
+// TestNoMkfs finds before an image is asked for that what makes the file system is missing.
+func TestNoMkfs(t *testing.T) {
+	k := newKit(t)
+	none := func(*Options) {}
+	for filesystem, pkg := range map[string]string{fill.XFS: "xfsprogs", fill.Btrfs: "btrfs-progs"} {
+		t.Setenv(fill.Variable(filesystem), filepath.Join(k.dir, "gone"))
+		toml := strings.Replace(rootfs("oci:gone", local("amd64")), "compression_level = 1", "type = \""+filesystem+"\"", 1)
+		k.fails(toml, "amd64", none, "fledge.toml: filesystem.type = \""+filesystem+"\": ", "gone", "it should be mkfs."+filesystem+", of the package "+pkg)
+	}
 }
 
 // TestInterrupt ends a build when it begins to write, and when all is written.

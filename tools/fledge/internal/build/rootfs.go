@@ -2,14 +2,12 @@ package build
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/fledge-build/fledge/internal/bootconf"
 	"github.com/fledge-build/fledge/internal/bootfs"
 	"github.com/fledge-build/fledge/internal/linking"
 	"github.com/fledge-build/fledge/internal/manifest"
-	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
 	"github.com/fledge-build/fledge/internal/verity"
 )
@@ -69,7 +67,7 @@ func (t *task) packRootfs(ctx context.Context) ([]string, error) {
 // otherwise.
 func (t *task) writeRootfs(ctx context.Context, file string, packs []string) (linking.File, error) {
 	f := t.Recipe.Filesystem
-	if f.Type == packing.XFS || f.Type == packing.Btrfs {
+	if t.filler != nil {
 		return t.fill(ctx, file, packs)
 	}
 	return linking.RootfsFile(ctx, file, "", packs, linking.FileOptions{
@@ -84,12 +82,6 @@ func (t *task) rootfsOptions() linking.RootfsOptions {
 		Codec: t.settings.Codec, BlockSize: t.settings.BlockSize,
 		SizeBuffer: f.SizeBufferMB, Journal: f.Journal,
 	}
-}
-
-// fill makes an image of a file system that its own mkfs makes and a machine fills: from an ext4 image of the same files,
-// with what solves a Dockerfile.
-func (t *task) fill(context.Context, string, []string) (linking.File, error) {
-	return linking.File{}, fmt.Errorf("%s: filesystem.type = %q: this version does not write that yet", t.Recipe.File, t.Recipe.Filesystem.Type)
 }
 
 // writeBootInitramfs makes what mounts the image and starts the agent.

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/fledge-build/fledge/internal/fill"
 	"github.com/fledge-build/fledge/internal/vmm/cloudhypervisor"
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
@@ -45,6 +46,7 @@ func clear(t *testing.T) {
 		"FLEDGE_KERNEL_BZIMAGE", "FLEDGE_KERNEL_VMLINUX", "FLEDGE_KERNEL_MODULES", "FLEDGE_KERNEL_ARM64", "FLEDGE_KERNEL_ARM64_MODULES",
 		modeVariable, addrVariable, "FLEDGE_BUILDKIT_TLS_CA", "FLEDGE_BUILDKIT_TLS_CERT", "FLEDGE_BUILDKIT_TLS_KEY",
 		"FLEDGE_BUILDKIT_TLS_SERVER_NAME", cloudhypervisor.Variable, "FLEDGE_QEMU", "FLEDGE_QEMU_ARM64", payload.Variable,
+		fill.Variable(fill.XFS), fill.Variable(fill.Btrfs),
 	} {
 		t.Setenv(name, "")
 	}
@@ -135,6 +137,7 @@ func setPayload(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		source.Programs["init-"+arch] = write(t, dir+"/init-"+arch, static(arch))
 		source.Programs["guest-"+arch] = write(t, dir+"/guest-"+arch, static(arch)+"guest")
+		source.Programs["fill-"+arch] = write(t, dir+"/fill-"+arch, static(arch)+"fill")
 	}
 	var b bytes.Buffer
 	if err := payload.Write(&b, 0, source); err != nil {
@@ -178,6 +181,42 @@ func TestPrepareMachine(t *testing.T) {
 	}
 	if after, err := os.Stat(got.Machine.Initramfs); err != nil || !os.SameFile(before, after) {
 		t.Errorf("it is made twice (%v)", err)
+	}
+}
+
+// TestPrepareFill finds mkfs where the environment or the host has it, and gives the machine the program that fills.
+func TestPrepareFill(t *testing.T) {
+	clear(t)
+	setPayload(t)
+	dir := t.TempDir()
+	program := write(t, dir+"/program", "#!/bin/sh\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("FLEDGE_QEMU", program)
+	t.Setenv(fill.Variable(fill.XFS), program)
+	kernel := write(t, dir+"/bzImage", kernels["amd64"])
+	o := Options{Arch: "amd64", Cache: dir + "/cache", VMM: "qemu", Kernel: kernel}
+	got, err := PrepareFill(t.Context(), o, fill.XFS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Filler{Mkfs: program, Machine: fill.Machine{
+		Driver: qemu.Driver{Program: program}, Arch: "amd64", Kernel: kernel, Initramfs: got.Machine.Initramfs,
+	}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(qemu.Driver{}, "Note")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !bytes.Contains(unzipped(t, got.Machine.Initramfs), []byte(static("amd64")+"fill")) {
+		t.Errorf("initramfs %s lacks the program", got.Machine.Initramfs)
+	}
+	o.Kernel = dir + "/gone"
+	if _, err := PrepareFill(t.Context(), o, fill.XFS); err == nil || !strings.Contains(err.Error(), "xfs is filled in a virtual machine: kernel (--kernel): stat ") {
+		t.Errorf("no kernel: %v", err)
+	}
+	t.Setenv(fill.Variable(fill.Btrfs), dir+"/gone")
+	if _, err := PrepareFill(t.Context(), o, fill.Btrfs); err == nil || !strings.Contains(err.Error(), "of the package btrfs-progs") {
+		t.Errorf("no mkfs: %v", err)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package payload reads and writes what the fledge command brings along for Linux machines: Fledge's init and the guest
-// that solves Dockerfiles, for amd64 and arm64. It is a zip archive behind the executable, as self-extracting archives
+// Package payload reads and writes what the fledge command brings along for Linux machines: Fledge's init, the guest
+// that solves Dockerfiles and the one that fills file systems, for amd64 and arm64. It is a zip archive behind the executable, as self-extracting archives
 // have it, so that fledge is one file.
 package payload
 
@@ -23,12 +23,17 @@ import (
 // the running executable.
 const Variable = "FLEDGE_PAYLOAD"
 
+// Programs are the names of all of them.
+var Programs = []string{InitAMD64, InitARM64, GuestAMD64, GuestARM64, FillAMD64, FillARM64}
+
 // Names of the programs.
 const (
 	InitAMD64  = "init-amd64"
 	InitARM64  = "init-arm64"
 	GuestAMD64 = "guest-amd64"
 	GuestARM64 = "guest-arm64"
+	FillAMD64  = "fill-amd64"
+	FillARM64  = "fill-arm64"
 )
 
 const (
@@ -40,7 +45,7 @@ const (
 )
 
 // ErrNone is the error for an executable without a payload.
-var ErrNone = errors.New("this fledge does not have Fledge's init and guest in it: it is cut off, or `go build` built it, which leaves them out; " +
+var ErrNone = errors.New("this fledge does not have Fledge's init and guests in it: it is cut off, or `go build` built it, which leaves them out; " +
 	"get the whole command with `./bazelw build //tools/fledge:dist`, or set " + Variable + " to a whole one's path")
 
 // Payload is an open payload.
