@@ -36,6 +36,24 @@ _link_test = analysistest.make(
     },
 )
 
+def _fill_impl(ctx):
+    env = analysistest.begin(ctx)
+    actions = {a.mnemonic: a for a in analysistest.target_actions(env)}
+    link, fill = actions["FledgeLink"], actions["FledgeFill"]
+    asserts.equals(env, ["ext4"], argument(link.argv, "--filesystem"))
+    asserts.equals(env, ["1"], argument(link.argv, "--size-buffer-mb"))
+    asserts.equals(env, ["xfs"], argument(fill.argv, "--filesystem"))
+    asserts.equals(env, ["300"], argument(fill.argv, "--size-buffer-mb"))
+    asserts.equals(env, ["good_xfs.source.ext4", "vmlinuz", "modules.dep"], [
+        path.rsplit("/", 1)[1]
+        for flag in ["--source", "--kernel", "--mkfs"]
+        for path in argument(fill.argv, flag)
+    ])
+    asserts.equals(env, ["xfs"], argument(actions["FledgeGuestInitramfs"].argv, "--for"))
+    return analysistest.end(env)
+
+_fill_test = analysistest.make(_fill_impl)
+
 def _refused(name, message, rule = fledge_rootfs, **kwargs):
     return refused(name, message, rule, **kwargs)
 
@@ -122,7 +140,24 @@ def rootfs_test_suite(name):
         flags = {"--compression": "none", "--filesystem": "ext4", "--size-buffer-mb": "100"},
         packs = ["layers.0.none-128k.pack", "layers.1.none-128k.pack", "good_ext4.agent.none-128k.pack"],
     )
+    fledge_kernel(name = "bz_kernel", bzimage = "vmlinuz", tags = ["manual"])
+    fledge_rootfs(
+        name = "good_xfs",
+        agent = "agent.bin",
+        filesystem = "xfs",
+        fill_kernel = ":bz_kernel",
+        manifest = "m.toml",
+        mkfs = "modules.dep",
+        size_buffer_mb = 300,
+        tags = ["manual"],
+    )
+    _fill_test(
+        name = "fills_xfs_from_ext4",
+        size = "small",
+        target_under_test = "good_xfs",
+    )
     tests = [
+        "fills_xfs_from_ext4",
         "links_packs_of_erofs",
         "links_uncompressed_packs_into_ext4",
         "registers_one_action_a_part",
@@ -171,6 +206,11 @@ def rootfs_test_suite(name):
         }),
         ("negative_buffer", "size_buffer_mb = -1: give 0 or more", {"filesystem": "ext4", "size_buffer_mb": -1}),
         ("journal_of_xfs", "journal is of ext4, and filesystem = \"xfs\"; leave it out", {"filesystem": "xfs", "journal": True}),
+        ("mkfs_of_ext4", "mkfs is of btrfs, xfs, and filesystem = \"ext4\"; leave it out", {
+            "agent": "agent.bin",
+            "filesystem": "ext4",
+            "mkfs": "vmlinuz",
+        }),
         ("verity_of_ext4", "verity is of erofs, squashfs, and filesystem = \"ext4\"; leave it out", {
             "filesystem": "ext4",
             "verity": True,
@@ -225,7 +265,6 @@ def rootfs_test_suite(name):
     tests.append(_refused("layers_without_any", "give base, layers or both", rule = fledge_layers))
     tests.append(_refused("layout_of_nothing", "give the number of", rule = fledge_layout, layout = "base.tar", layers = 0))
     fledge_kernel(name = "elf_kernel", vmlinux = "vmlinuz", tags = ["manual"])
-    fledge_kernel(name = "bz_kernel", bzimage = "vmlinuz", tags = ["manual"])
     tests.append(_refused(
         "boot_without_bzimage",
         "has no bzimage, which QEMU boots",
