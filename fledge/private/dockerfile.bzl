@@ -4,14 +4,12 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
 load(":daemon_info.bzl", "FledgeDaemonInfo")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
+load(":machine.bzl", "MACHINE_ATTRS", "MACHINE_TOOLCHAINS", "machine_args")
 load(":mappings.bzl", "check_source")
 load(":packs.bzl", "layout_of")
 load(":providers.bzl", "FledgeLayersInfo")
 load(":solved_info.bzl", "FledgeSolvedInfo")
 load(":solver_info.bzl", "FledgeSolverInfo")
-
-_QEMU_TOOLCHAIN = Label("//fledge/toolchains:qemu_toolchain_type")
-_CLOUD_HYPERVISOR_TOOLCHAIN = Label("//fledge/toolchains:cloud_hypervisor_toolchain_type")
 
 def _add_image(ctx, args, target, refs):
     """Adds one base image to the list of them; gives the files that it needs."""
@@ -53,28 +51,13 @@ def _add_machine(ctx, args):
     """Adds the flags about the machine; gives the files that it needs."""
     solver = ctx.attr.solver[FledgeSolverInfo]
     args.add("--mode", "vm")
-    files = [solver.initramfs]
-    transitive = []
-    if solver.kernel.bzimage:
-        args.add("--kernel", solver.kernel.bzimage)
-        files.append(solver.kernel.bzimage)
-    if solver.kernel.vmlinux:
-        args.add("--vmlinux", solver.kernel.vmlinux)
-        files.append(solver.kernel.vmlinux)
-    args.add("--initramfs", solver.initramfs)
-    args.add("--vmm", ctx.attr._vmm[BuildSettingInfo].value)
-    for type, flag in [(_QEMU_TOOLCHAIN, "--qemu"), (_CLOUD_HYPERVISOR_TOOLCHAIN, "--cloud-hypervisor")]:
-        toolchain = ctx.toolchains[type]
-        if toolchain:
-            program = toolchain.program
-            args.add(flag, program.file if program.file else program.path)
-            transitive.append(program.files)
+    files = machine_args(ctx, args, solver.kernel, solver.initramfs)
     args.add("--memory-mb", ctx.attr.memory_mb)
     args.add("--cpus", ctx.attr.cpus)
     args.add("--scratch-mb", ctx.attr.scratch_mb)
     args.add("--timeout", "{}s".format(ctx.attr.solve_timeout))
     _add_cache(ctx, args)
-    return depset(files, transitive = transitive)
+    return files
 
 def _add_daemon(ctx, args):
     """Adds the flags about a daemon; gives the files that it needs."""
@@ -174,7 +157,7 @@ def _resources_of(cpus, memory_mb):
 _dockerfile = rule(
     implementation = _dockerfile_impl,
     doc = "What the macro fledge_dockerfile declares.",
-    attrs = CONTEXT_ATTRS | GUEST_ATTR | {
+    attrs = CONTEXT_ATTRS | GUEST_ATTR | MACHINE_ATTRS | {
         "base": attr.label(allow_files = True),
         "base_images": attr.label_keyed_string_dict(allow_files = True),
         "build_args": attr.string_dict(),
@@ -196,12 +179,8 @@ _dockerfile = rule(
         "_solve_cache": attr.label(default = Label("//fledge/settings:solve_cache")),
         "_solve_cache_mb": attr.label(default = Label("//fledge/settings:solve_cache_mb")),
         "_solver_tool": attr.label(default = Label("//tools/bin:solver"), executable = True, cfg = "exec"),
-        "_vmm": attr.label(default = Label("//fledge/settings:vmm")),
     },
-    toolchains = [
-        config_common.toolchain_type(_QEMU_TOOLCHAIN, mandatory = False),
-        config_common.toolchain_type(_CLOUD_HYPERVISOR_TOOLCHAIN, mandatory = False),
-    ],
+    toolchains = MACHINE_TOOLCHAINS,
     provides = [FledgeSolvedInfo],
 )
 

@@ -1,9 +1,9 @@
 """The repository of the programs that make file systems, of those that are installed on the machine."""
 
-# Program -> the package that has it, by Debian's name.
-_PACKAGES = {
-    "mkfs.btrfs": "btrfs-progs",
-    "mkfs.xfs": "xfsprogs",
+# Program -> the package that has it, by Debian's name, and the variable that names another.
+_PROGRAMS = {
+    "mkfs.btrfs": ("btrfs-progs", "FLEDGE_MKFS_BTRFS"),
+    "mkfs.xfs": ("xfsprogs", "FLEDGE_MKFS_XFS"),
 }
 
 _FOLDERS = ["/usr/sbin", "/sbin", "/usr/local/sbin"]
@@ -26,7 +26,14 @@ filegroup(
 )
 """
 
-def _find(ctx, program):
+def _find(ctx, program, variable):
+    """Path of the program that variable names, else of the one on PATH or in a folder of system programs, else None."""
+    value = ctx.getenv(variable)
+    if value:
+        path = ctx.path(value)
+        if not path.exists:
+            fail("{}={}: no such program".format(variable, value))
+        return path
     found = ctx.which(program)
     if found:
         return found
@@ -38,7 +45,7 @@ def _find(ctx, program):
 
 def _version(ctx, path):
     """The last word of what the program says of its version, such as 6.1.0."""
-    done = ctx.execute([path, "-V"])
+    done = ctx.execute([path, "-V"], environment = {"LC_ALL": "C"})
     if done.return_code:
         fail("{} -V: exit code {}: {}{}".format(path, done.return_code, done.stdout, done.stderr))
     words = done.stdout.strip().split("\n")[0].split(" ")
@@ -46,8 +53,8 @@ def _version(ctx, path):
 
 def _host_mkfs_impl(ctx):
     build = ""
-    for program, package in _PACKAGES.items():
-        path = _find(ctx, program)
+    for program, (package, variable) in _PROGRAMS.items():
+        path = _find(ctx, program, variable)
         if not path:
             build += _MISSING.format(program = program, package = package)
             continue
@@ -62,7 +69,7 @@ def _host_mkfs_impl(ctx):
 
 host_mkfs = repository_rule(
     implementation = _host_mkfs_impl,
-    doc = "Copies of the `mkfs.xfs` and `mkfs.btrfs` that are on PATH or in a folder of system programs. The target of " +
-          "one that is missing is incompatible, and names its package: wildcard builds skip what depends on it.",
+    doc = "Copies of the `mkfs.xfs` and `mkfs.btrfs` that FLEDGE_MKFS_XFS and FLEDGE_MKFS_BTRFS name, or that are on " +
+          "PATH or in a folder of system programs. The target of one that is missing is incompatible, and names its package: wildcard builds skip what depends on it.",
     local = True,
 )

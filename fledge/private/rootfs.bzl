@@ -316,7 +316,9 @@ def fledge_rootfs(
       preallocate: writes the zeros of that free space, where the image's file would have holes. The bytes are the same.
       journal: makes ext4 with a journal, of the size that mke2fs gives it. xfs and btrfs need none of this: they have their own.
       mkfs: the `mkfs.xfs` or `mkfs.btrfs` that makes the empty file system of such an image, a program as one file. Default:
-        that of the machine; where it is not installed, wildcard builds skip the image.
+        that of the machine, which `FLEDGE_MKFS_XFS` or `FLEDGE_MKFS_BTRFS` names or which is on `PATH` or in `/usr/sbin`; its
+        version and its bytes are in the key of the cache. Where it is not installed (Debian's packages are xfsprogs and
+        btrfs-progs), wildcard builds skip the image, and Bazel says so when it is asked for.
       fill_kernel: the kernel of the virtual machine that fills an xfs or btrfs image, a `fledge_kernel` with ext4 and that
         file system. Default: the one that `FLEDGE_KERNEL_BZIMAGE` names.
       verity: appends a dm-verity hash tree to a squashfs or EROFS image. The initramfs then reads all of the disk against the
