@@ -119,6 +119,26 @@ func TestLarge(t *testing.T) {
 	}
 }
 
+// A target that is full is told as that, with the file.
+func TestFullTarget(t *testing.T) {
+	imagetest.NeedRoot(t)
+	from, to := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(from, "file"), make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", to, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(to, 0)
+	for _, kind := range []string{"xfs", "btrfs"} { // with and without room reserved before
+		os.Remove(filepath.Join(to, "file"))
+		err := newCopier(io.Discard, kind).tree(from, to)
+		if err == nil || !strings.HasPrefix(err.Error(), `"/file": copy the data: no space left`) || !failure(err).Full {
+			t.Errorf("%s: error %v", kind, err)
+		}
+	}
+}
+
 // A path may be longer than the kernel takes at once.
 func TestDeep(t *testing.T) {
 	imagetest.NeedRoot(t)
