@@ -117,11 +117,11 @@ func (d disks) mount() error {
 
 // checkXattrs makes sure that the kernel knows the kinds of attributes that it may be built without.
 func checkXattrs(dir, kind string) error {
-	for name, option := range map[string]string{"system.posix_acl_access": "POSIX_ACL", "security.capability": "SECURITY"} {
+	for _, name := range []string{"system.posix_acl_access", "security.capability"} {
 		_, err := unix.Getxattr(dir, name, nil)
 		if errors.Is(err, unix.EOPNOTSUPP) {
-			return fmt.Errorf("the kernel has no %s for %s (CONFIG_%s_FS_%s), so that files would lose theirs: use another kernel",
-				name, kind, strings.ToUpper(kind), option)
+			return fmt.Errorf("the kernel has no attributes %s on %s, so that files would lose theirs: use one with "+
+				"CONFIG_EXT4_FS_POSIX_ACL, CONFIG_EXT4_FS_SECURITY and CONFIG_XFS_POSIX_ACL or CONFIG_BTRFS_FS_POSIX_ACL", name, kind)
 		}
 	}
 	return nil

@@ -81,11 +81,11 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	if m.Kernel == "" {
 		m.Kernel = f.vmlinux
 	}
-	for name, value := range map[string]string{
-		"filesystem": f.fill.Kind, "source": f.fill.Source, "kernel": m.Kernel, "initramfs": m.Initramfs, "out": f.out,
+	for _, flag := range [][2]string{
+		{"filesystem", f.fill.Kind}, {"source", f.fill.Source}, {"kernel", m.Kernel}, {"initramfs", m.Initramfs}, {"out", f.out},
 	} {
-		if value == "" {
-			return nil, cli.Usagef("--%s is required", name)
+		if flag[1] == "" {
+			return nil, cli.Usagef("--%s is required", flag[0])
 		}
 	}
 	return f, f.check()

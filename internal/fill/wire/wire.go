@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// MaxLine bounds a line, in bytes: the longest message has a path of 4096 bytes that is quoted.
-const MaxLine = 32 << 10
+// MaxLine bounds a line, in bytes: a message, of which JSON may make six bytes for each.
+const MaxLine = 64 << 10
 
 // Report is a line: how far the guest is or, the last one, how it ended. It is JSON.
 type Report struct {
