@@ -46,10 +46,10 @@ var kinds = []kind{
 	},
 	{
 		name: Btrfs, pkg: "btrfs-progs", minimum: 128 * mib,
-		// Space is given to data and to metadata in chunks of a tenth of the whole; a name with its inode takes about 1.5 KiB of
-		// metadata in nodes that are not full, a block of data its checksum.
+		// Space is given to data and to metadata in chunks of a tenth of the whole, of which the last may be nearly empty. A name
+		// with its inode takes about 1 KiB of metadata, in nodes that are not full; small files lie there instead of in blocks.
 		overhead: func(used, inodes, buffer int64) int64 {
-			return 48*mib + inodes*1024 + (used+buffer)/6
+			return 32*mib + inodes*1024 + (used+buffer)/10
 		},
 		fixer: newBtrfsFixer,
 		options: func(uuid string) []string {
