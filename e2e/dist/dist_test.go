@@ -46,10 +46,10 @@ func TestDist(t *testing.T) {
 	for _, p := range got.Payload {
 		payload[p.Name] = p.Digest
 	}
-	if len(payload) != 4 {
+	if len(payload) != 6 {
 		t.Errorf("payload %v", payload)
 	}
-	for program, target := range map[string]string{"init": "//tools/bin:init", "guest": "//tools/guest"} {
+	for program, target := range map[string]string{"init": "//tools/bin:init", "guest": "//tools/guest", "fill": "//tools/bin:fill"} {
 		for _, arch := range []string{"amd64", "arm64"} {
 			want := digest(t, harness.Built(t, target, "--platforms=//fledge/platforms:linux_"+arch))
 			if name := program + "-" + arch; payload[name] != want {

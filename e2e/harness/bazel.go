@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
@@ -164,9 +166,18 @@ func readSpawns(data []byte) ([]Spawn, error) {
 	}
 }
 
-// Built builds a target of this repository with Bazel and gives the path of its one file.
+// Built builds a target of this repository with Bazel and gives the path of a copy of its one file: builds for other
+// platforms have their files in the same places.
 func Built(t testing.TB, target string, flags ...string) string {
 	t.Helper()
+	repository, err := os.Open(toolrun.Repository())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repository.Close() // which ends the lock
+	if err := unix.Flock(int(repository.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
 	bazel := func(args ...string) string {
 		cmd := exec.Command("./bazelw", append(args, flags...)...)
 		cmd.Dir = toolrun.Repository()
@@ -180,5 +191,14 @@ func Built(t testing.TB, target string, flags ...string) string {
 	}
 	bazel("build", target)
 	// Without config() it also lists what another build of this server had for other platforms.
-	return filepath.Join(toolrun.Repository(), bazel("cquery", "--output=files", "config("+target+", target)"))
+	built := filepath.Join(toolrun.Repository(), bazel("cquery", "--output=files", "config("+target+", target)"))
+	data, err := os.ReadFile(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), filepath.Base(built))
+	if err := os.WriteFile(file, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
