@@ -292,7 +292,7 @@ func slow(w http.ResponseWriter, _ *http.Request) {
 	for i := range 6 {
 		w.Write(amd64[len(amd64)*i/6 : len(amd64)*(i+1)/6])
 		w.(http.Flusher).Flush()
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestAgain(t *testing.T) {
 			},
 			ranges: []string{"", half, ""},
 		},
-		"stall":          {hook: first(1, "/kestrel", stall), ranges: []string{"", "bytes=1000-"}, says: "sending for 200ms"},
+		"stall":          {hook: first(1, "/kestrel", stall), ranges: []string{"", "bytes=1000-"}, says: "sending for 1s"},
 		"slow":           {hook: first(1, "/kestrel", slow), ranges: []string{""}},
 		"server error":   {hook: first(2, "/kestrel", fail(503)), ranges: []string{"", "", ""}, says: "503 Service"},
 		"always failing": {hook: first(9, "/kestrel", fail(500)), ranges: []string{"", "", ""}, err: "(attempt 3, the last)"},
@@ -344,7 +344,7 @@ func TestAgain(t *testing.T) {
 			}
 			s.Hook(c.hook)
 			client, notes := newClient(t)
-			client.Stall = 200 * time.Millisecond
+			client.Stall = time.Second
 			pin, err := client.PinRelease(t.Context(), Source{Repository: s.Repository(), Version: "latest"})
 			switch {
 			case c.err != "" && err == nil:
