@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +100,15 @@ func TestVerity(t *testing.T) {
 	run("pack", "--for", "erofs", "--layer", layer, "--out", pack)
 	image, params := filepath.Join(dir, "x.img"), filepath.Join(dir, "x.verity.json")
 	out := run("rootfs", "--filesystem", "erofs", "--pack", pack, "--out", image, "--verity-out", params)
+	failed := filepath.Join(dir, "failed.img")
+	err := dispatch(context.Background(), []string{"rootfs", "--filesystem", "erofs", "--pack", pack, "--out", failed,
+		"--digest-out", failed + ".digest", "--verity-out", filepath.Join(dir, "none", "x.json")}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("parameters into a folder that is not there: %v", err)
+	}
+	if got, want := ls(t, dir), []string{"layer.pack", "layer.tar", "x.img", "x.verity.json"}; !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
 	p, err := readVerity(params)
 	if err != nil {
 		t.Fatal(err)

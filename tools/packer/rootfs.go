@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -49,6 +50,10 @@ func runRootfs(ctx context.Context, args []string, stderr io.Writer) error {
 			_, err := w.Write(made.Verity.JSON())
 			return err
 		})
+		if err != nil { // none of the outputs without the others
+			os.Remove(o.out)
+			os.Remove(o.digestOut)
+		}
 	}
 	if err != nil {
 		return err
