@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
@@ -50,7 +51,7 @@ func TestAgainstDump(t *testing.T) {
 		}
 		out = imagetest.Run(t, "dump.erofs", "-S", image)
 		names := map[string]int{}
-		for _, n := range merge(t, packs).All() {
+		for _, n := range fstreetest.Merge(t, packs).All() {
 			names[fmt.Sprint(fileType(n.Type))]++
 		}
 		for name, kind := range map[string]string{

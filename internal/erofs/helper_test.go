@@ -3,7 +3,6 @@ package erofs
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -61,24 +61,9 @@ func packTars(t testing.TB, compressor string, jobs int, layers ...[]byte) (pack
 	return packs
 }
 
-func merge(t testing.TB, packs []*erofspack.Reader) *fstree.Tree {
-	t.Helper()
-	m := fstree.NewMerger()
-	for i, p := range packs {
-		if err := m.AddLayer(fmt.Sprint(i), p.Entries()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tree, err := m.Tree()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tree
-}
-
 func linkTo(t testing.TB, w io.Writer, packs ...*erofspack.Reader) (Stats, error) {
 	t.Helper()
-	return Link(context.Background(), w, merge(t, packs), packs, Options{Codec: packs[0].Codec()})
+	return Link(context.Background(), w, fstreetest.Merge(t, packs), packs, Options{Codec: packs[0].Codec()})
 }
 
 // link makes an image and gives its path.

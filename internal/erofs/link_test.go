@@ -14,6 +14,7 @@ import (
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/erofspack"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
@@ -165,16 +166,16 @@ func TestErrors(t *testing.T) {
 	}
 	both := []*erofspack.Reader{none, none}
 	for want, err := range map[string]error{
-		"is made with lz4, the image with none":                                   try([]*erofspack.Reader{lz4}, merge(t, both[:1]), "none"),
-		"erofs images are not made with zstd":                                     try(nil, merge(t, both[:1]), "zstd"),
-		`"/dir/f": it has the content 0 of layer 1, which is not among the packs`: try(both[:1], merge(t, both), "none"),
+		"is made with lz4, the image with none":                                   try([]*erofspack.Reader{lz4}, fstreetest.Merge(t, both[:1]), "none"),
+		"erofs images are not made with zstd":                                     try(nil, fstreetest.Merge(t, both[:1]), "zstd"),
+		`"/dir/f": it has the content 0 of layer 1, which is not among the packs`: try(both[:1], fstreetest.Merge(t, both), "none"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}
 	cancel()
-	if err := try(both[:1], merge(t, both[:1]), "none"); !errors.Is(err, context.Canceled) {
+	if err := try(both[:1], fstreetest.Merge(t, both[:1]), "none"); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package ext4
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 	"github.com/fledge-build/fledge/internal/sparsefile"
@@ -79,21 +79,6 @@ func write(t testing.TB, fill func(f *os.File) error) *layerpack.Reader {
 	return r
 }
 
-func merge(t testing.TB, packs ...*layerpack.Reader) *fstree.Tree {
-	t.Helper()
-	m := fstree.NewMerger()
-	for i, p := range packs {
-		if err := m.AddLayer(fmt.Sprint(i), p.Entries()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tree, err := m.Tree()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tree
-}
-
 // link makes an image, has e2fsck look at it, and gives its path.
 func link(t testing.TB, o Options, packs ...*layerpack.Reader) (path string, stats Stats) {
 	t.Helper()
@@ -103,7 +88,7 @@ func link(t testing.TB, o Options, packs ...*layerpack.Reader) (path string, sta
 	}
 	defer f.Close()
 	sparse := sparsefile.New(f)
-	stats, err = Link(context.Background(), sparse, merge(t, packs...), packs, o)
+	stats, err = Link(context.Background(), sparse, fstreetest.Merge(t, packs), packs, o)
 	if err == nil {
 		err = sparse.Close()
 	}

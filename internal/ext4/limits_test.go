@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -271,7 +272,7 @@ func TestLimits(t *testing.T) {
 			`shorten or remove them, or make a squashfs image`},
 	} {
 		packs := []*layerpack.Reader{build(t, plain, tc.add)}
-		_, err := Link(context.Background(), io.Discard, merge(t, packs...), packs, Options{})
+		_, err := Link(context.Background(), io.Discard, fstreetest.Merge(t, packs), packs, Options{})
 		if err == nil || err.Error() != tc.want {
 			t.Errorf("error %v, want %s", err, tc.want)
 		}

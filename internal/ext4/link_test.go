@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -111,7 +112,7 @@ func TestPreallocate(t *testing.T) {
 	pack := build(t, plain, func(b *layerpack.Builder) { add(t, b, emptyFile("f"), "data") })
 	image, stats := link(t, Options{}, pack)
 	var full bytes.Buffer
-	if _, err := Link(context.Background(), &full, merge(t, pack), []*layerpack.Reader{pack}, Options{}); err != nil {
+	if _, err := Link(context.Background(), &full, fstreetest.Merge(t, []*layerpack.Reader{pack}), []*layerpack.Reader{pack}, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(image)
@@ -214,23 +215,23 @@ func TestErrors(t *testing.T) {
 	})
 	packs := []*layerpack.Reader{pack}
 	for left := 0; left < 20<<20; left += 3 << 20 {
-		_, err := Link(context.Background(), &failing{left}, merge(t, pack), packs, Options{SizeBuffer: 4})
+		_, err := Link(context.Background(), &failing{left}, fstreetest.Merge(t, []*layerpack.Reader{pack}), packs, Options{SizeBuffer: 4})
 		if !errors.Is(err, errFull) {
 			t.Errorf("after %d bytes: %v", left, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Link(ctx, io.Discard, merge(t, pack), packs, Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Link(ctx, io.Discard, fstreetest.Merge(t, []*layerpack.Reader{pack}), packs, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	for _, size := range []int{-1, MaxSizeBuffer + 1} {
-		_, err := Link(context.Background(), io.Discard, merge(t, pack), packs, Options{SizeBuffer: size})
+		_, err := Link(context.Background(), io.Discard, fstreetest.Merge(t, []*layerpack.Reader{pack}), packs, Options{SizeBuffer: size})
 		if err == nil || !strings.Contains(err.Error(), "use 0 to 1048576") {
 			t.Errorf("size buffer %d: %v", size, err)
 		}
 	}
-	tree := merge(t, pack)
+	tree := fstreetest.Merge(t, []*layerpack.Reader{pack})
 	name := pack.File().Name()
 	data, err := os.ReadFile(name)
 	if err != nil {

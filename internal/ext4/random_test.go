@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -81,7 +82,7 @@ func sameBytes(t *testing.T, image string, o Options, packs []*layerpack.Reader)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	o.Jobs = 1
 	h := sha256.New()
-	if _, err := Link(context.Background(), h, merge(t, packs...), packs, o); err != nil {
+	if _, err := Link(context.Background(), h, fstreetest.Merge(t, packs), packs, o); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.Open(image)

@@ -3,7 +3,6 @@ package squashfs
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -74,21 +74,6 @@ func packTar(t testing.TB, o Options, layer []byte) *layerpack.Reader {
 	return open(t, f.Name())
 }
 
-func merge(t testing.TB, packs []*layerpack.Reader) *fstree.Tree {
-	t.Helper()
-	m := fstree.NewMerger()
-	for i, p := range packs {
-		if err := m.AddLayer(fmt.Sprint(i), p.Entries()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tree, err := m.Tree()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tree
-}
-
 // link makes an image and gives its path.
 func link(t testing.TB, o Options, packs ...*layerpack.Reader) (path string, stats Stats) {
 	t.Helper()
@@ -98,7 +83,7 @@ func link(t testing.TB, o Options, packs ...*layerpack.Reader) (path string, sta
 	}
 	defer f.Close()
 	// A plain io.Writer: Link must not seek.
-	stats, err = Link(context.Background(), struct{ io.Writer }{f}, merge(t, packs), packs, o)
+	stats, err = Link(context.Background(), struct{ io.Writer }{f}, fstreetest.Merge(t, packs), packs, o)
 	if err != nil {
 		t.Fatal(err)
 	}

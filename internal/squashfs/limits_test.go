@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -129,7 +130,7 @@ func TestLargeFile(t *testing.T) {
 func TestFarStart(t *testing.T) {
 	o := options(t, "none", 4096)
 	packs := []*layerpack.Reader{build(t, o, func(b *layerpack.Builder) { add(t, b, emptyFile("f"), imagetest.Noise(1, 5000)) })}
-	tree := merge(t, packs)
+	tree := fstreetest.Merge(t, packs)
 	for start, kind := range map[uint64]uint16{
 		1<<32 - 1: typeFile, 1 << 32: typeFile + extended, 5 << 40: typeFile + extended,
 	} {
@@ -172,7 +173,7 @@ func TestManyIDs(t *testing.T) {
 	fits, tooMany := owners(maxIDs/2), owners(maxIDs/2+1)
 	image, _ := link(t, o, fits)
 	packs := []*layerpack.Reader{tooMany}
-	_, err := Link(context.Background(), io.Discard, merge(t, packs), packs, o)
+	_, err := Link(context.Background(), io.Discard, fstreetest.Merge(t, packs), packs, o)
 	want := "more than 65535 different user and group ids, which is all that squashfs can hold"
 	if err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fstree/fstreetest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/layerpack"
 )
@@ -234,7 +235,7 @@ func TestLinkErrors(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
 			packs := []*layerpack.Reader{tc.pack}
-			_, err := Link(context.Background(), &out, merge(t, packs), packs, tc.o)
+			_, err := Link(context.Background(), &out, fstreetest.Merge(t, packs), packs, tc.o)
 			if err == nil || err.Error() != tc.want {
 				t.Errorf("error %v, want %s", err, tc.want)
 			}
@@ -248,7 +249,7 @@ func TestLinkErrors(t *testing.T) {
 func TestMissingPack(t *testing.T) {
 	o := options(t, "none", 4096)
 	pack := manyFiles(t, o, 1, 0)
-	tree := merge(t, []*layerpack.Reader{pack, pack})
+	tree := fstreetest.Merge(t, []*layerpack.Reader{pack, pack})
 	_, err := Link(context.Background(), &bytes.Buffer{}, tree, []*layerpack.Reader{pack}, o)
 	if err == nil || !strings.Contains(err.Error(), `"f0" has the content 0 of layer 1, which is not among the packs`) {
 		t.Errorf("error %v", err)
@@ -260,7 +261,7 @@ func TestCancelled(t *testing.T) {
 	packs := []*layerpack.Reader{manyFiles(t, o, 10, 0)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Link(ctx, &bytes.Buffer{}, merge(t, packs), packs, o); !errors.Is(err, context.Canceled) {
+	if _, err := Link(ctx, &bytes.Buffer{}, fstreetest.Merge(t, packs), packs, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -272,7 +273,7 @@ func TestFullDisk(t *testing.T) {
 	full := errors.New("no space left")
 	for limit := range 5 {
 		w := &limitedWriter{limit * 30_000, full}
-		if _, err := Link(context.Background(), w, merge(t, packs), packs, o); !errors.Is(err, full) {
+		if _, err := Link(context.Background(), w, fstreetest.Merge(t, packs), packs, o); !errors.Is(err, full) {
 			t.Errorf("error %v", err)
 		}
 	}
