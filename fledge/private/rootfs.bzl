@@ -301,7 +301,7 @@ def fledge_rootfs(
       kernel: the kernel that will boot the image, a `fledge_kernel`. The modules it needs for that (virtio, the
         file system, overlay) are bundled into the initramfs. Without it none are: the kernel must have all of it built in.
         With its `config` the build fails when the kernel lacks what the image needs.
-      filesystem: of the image: `squashfs`, `erofs`, `ext4`, `xfs` or `btrfs`. The first two are compressed and read-only, and
+      filesystem: of the image: `squashfs`, `erofs`, `ext4`, `xfs` or `btrfs`, without a `select`. The first two are compressed and read-only, and
         the guest writes to the overlay's memory; to the others it writes itself. docs/filesystems.md compares them.
       overlay_size: size of the tmpfs that takes the guest's writes, where the image is not written to itself: a whole number with `K`, `M`, `G` or `T` (powers of 1024),
         or with `%` of the machine's memory, up to `100%`. `overlay_size=` on the kernel command line overrides it.

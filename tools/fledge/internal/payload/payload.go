@@ -1,6 +1,6 @@
 // Package payload reads and writes what the fledge command brings along for Linux machines: Fledge's init, the guest
-// that solves Dockerfiles and the one that fills file systems, for amd64 and arm64. It is a zip archive behind the executable, as self-extracting archives
-// have it, so that fledge is one file.
+// that solves Dockerfiles and the one that fills file systems, for amd64 and arm64. It is a zip archive behind the
+// executable, as self-extracting archives have it, so that fledge is one file.
 package payload
 
 import (
