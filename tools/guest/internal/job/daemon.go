@@ -8,9 +8,6 @@ import (
 	"net/url"
 
 	"github.com/moby/buildkit/client"
-	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
-	_ "github.com/moby/buildkit/client/connhelper/podmancontainer" // podman-container://
-	_ "github.com/moby/buildkit/client/connhelper/ssh"             // ssh://
 )
 
 // Daemon says how to reach a buildkitd.
@@ -26,7 +23,10 @@ func (d Daemon) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil || u.Scheme == "" {
 		return nil, fmt.Errorf("buildkitd %q: it must be an address like unix:///run/buildkit/buildkitd.sock", d.Address)
 	}
-	var opts []client.ClientOpt
+	opts, err := commandDialer(d.Address)
+	if err != nil {
+		return nil, fmt.Errorf("buildkitd at %s: %w", d.Address, err)
+	}
 	if d.CA != "" {
 		name := d.ServerName
 		if name == "" {
