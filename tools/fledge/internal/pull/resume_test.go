@@ -254,7 +254,7 @@ func TestStall(t *testing.T) {
 	stalls := func() { p.cutAfter, p.cuts, p.stall = 300_000, 2, true }
 
 	c, notes := newClient(t)
-	c.Stall = 300 * time.Millisecond
+	c.Stall = time.Second
 	p.set(stalls)
 	checkLayers(t, mustPull(t, c, p.ref, "", amd64), p.image)
 	if !strings.Contains(notes.String(), "stopped sending") {
