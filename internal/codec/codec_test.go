@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 // sample is n bytes that look a little like a file of an image: words, numbers and machine code. It depends on seed
@@ -326,7 +328,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := d.Decode([]byte("x"), src, int(max))
+		var out []byte
+		fuzztest.Limit(t, 64<<20, func() { out, err = d.Decode([]byte("x"), src, int(max)) })
 		if len(out) == 0 || out[0] != 'x' || len(out)-1 > int(max) || err != nil && len(out) != 1 {
 			t.Errorf("%d bytes, error %v", len(out), err)
 		}

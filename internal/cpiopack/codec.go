@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
+	xzread "github.com/xi2/xz" // reads dictionaries up to a bound, where the other takes what the header asks for
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/deflate"
@@ -221,8 +222,12 @@ func decompress(spec codec.Spec, r io.Reader) (io.ReadCloser, error) {
 		}
 		return z.IOReadCloser(), nil
 	case "xz":
-		z, err := xz.ReaderConfig{SingleStream: true}.NewReader(r)
-		return io.NopCloser(z), err
+		z, err := xzread.NewReader(r, smallSegment)
+		if err != nil {
+			return nil, err
+		}
+		z.Multistream(false)
+		return io.NopCloser(z), nil
 	case "lz4":
 		return io.NopCloser(&lz4Reader{r: r}), nil
 	}

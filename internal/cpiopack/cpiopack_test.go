@@ -19,6 +19,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/packfile"
 )
 
@@ -352,7 +353,9 @@ func FuzzReader(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { readAll(t, seal(b)) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzztest.Limit(t, 256<<20+1000*len(b), func() { readAll(t, seal(b)) }) // each segment has a decoder
+	})
 }
 
 // seal corrects the hash of an index that was changed on purpose.

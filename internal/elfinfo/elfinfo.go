@@ -100,9 +100,14 @@ func loader(head []byte, segments []elf.ProgHeader) string {
 }
 
 func libraries(file []byte) []string {
-	f, err := elf.NewFile(bytes.NewReader(file))
+	f, err := Open(file)
 	if err != nil {
 		return nil
+	}
+	for _, s := range f.Sections {
+		if s.Type == elf.SHT_DYNAMIC && (compressed(s) || int(s.Link) < len(f.Sections) && compressed(f.Sections[s.Link])) {
+			return nil
+		}
 	}
 	list, err := f.ImportedLibraries()
 	if err != nil || len(list) > maxLibraries {

@@ -6,6 +6,9 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
+	"github.com/fledge-build/fledge/internal/kmodtest"
 )
 
 // TestRealPrograms reads what every system has: this test's own program, and a dynamic one.
@@ -65,8 +68,11 @@ func TestParse(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("\x7fELF\x02\x01\x01"), true)
+	f.Add(kmodtest.Module("6.1", "virtio"), true)
 	f.Fuzz(func(t *testing.T, b []byte, whole bool) {
-		info, ok := Read(b, whole)
+		var info Info
+		var ok bool
+		fuzztest.Limit(t, 32<<20+100*len(b), func() { info, ok = Read(b, whole) })
 		if !ok {
 			return
 		}

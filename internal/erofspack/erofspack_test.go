@@ -14,6 +14,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/packfile"
 )
@@ -276,6 +277,6 @@ func FuzzIndex(f *testing.F) {
 		if int64(len(index)) >= kind.FooterSize() {
 			b = seal(b)
 		}
-		readAll(t, b)
+		fuzztest.Limit(t, 64<<20+100*len(b), func() { readAll(t, b) })
 	})
 }

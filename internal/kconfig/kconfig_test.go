@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 const sample = `#
@@ -142,7 +144,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("# CONFIG_A is not set\n"))
 	f.Add([]byte("CONFIG_A=\"\\\"\"\r\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := Parse("config", text)
+		var c *Config
+		var err error
+		fuzztest.Limit(t, 4<<20+100*len(text), func() { c, err = Parse("config", text) })
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "kernel config config:") || strings.ContainsAny(err.Error(), "\n\x00") {
 				t.Errorf("error %q", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/kmodtest"
 )
 
@@ -335,8 +336,31 @@ func FuzzModinfo(f *testing.F) {
 	f.Add(module(""))
 	f.Add([]byte("\x7fELF"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if info, err := parseModinfo(data); err == nil && slices.Contains(info.depends, "\x00") {
+		var info modinfo
+		var err error
+		fuzztest.Limit(t, 32<<20+100*len(data), func() { info, err = parseModinfo(data) })
+		if err == nil && slices.Contains(info.depends, "\x00") {
 			t.Error("an entry goes past its NUL byte")
+		}
+	})
+}
+
+// FuzzModule reads modules by each of the endings that modules have.
+func FuzzModule(f *testing.F) {
+	endings := []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"}
+	for i, ending := range endings {
+		f.Add(uint8(i), compressed(f, path.Ext(ending), module("virtio")))
+	}
+	f.Fuzz(func(t *testing.T, ending uint8, data []byte) {
+		src := &source{open: func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }}
+		var out []byte
+		var err error
+		// What is read grows by doubling.
+		fuzztest.Limit(t, 4*maxModule+2*maxDictionary, func() {
+			out, err = readModule(src, "m"+endings[int(ending)%len(endings)])
+		})
+		if err == nil && len(out) > maxModule {
+			t.Errorf("%d bytes", len(out))
 		}
 	})
 }

@@ -1,11 +1,12 @@
 package kmod
 
 import (
-	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/fledge-build/fledge/internal/elfinfo"
 )
 
 type modinfo struct {
@@ -16,7 +17,7 @@ type modinfo struct {
 
 // parseModinfo reads the .modinfo section of a module: "key=value" strings, each ended by a NUL byte.
 func parseModinfo(data []byte) (modinfo, error) {
-	f, err := elf.NewFile(bytes.NewReader(data))
+	f, err := elfinfo.Open(data)
 	if err != nil {
 		return modinfo{}, fmt.Errorf("not a kernel module: %w", err)
 	}
@@ -24,7 +25,7 @@ func parseModinfo(data []byte) (modinfo, error) {
 	if section == nil {
 		return modinfo{}, errors.New("not a kernel module: no .modinfo section")
 	}
-	b, err := section.Data()
+	b, err := elfinfo.Data(section)
 	if err != nil {
 		return modinfo{}, fmt.Errorf("not a kernel module: .modinfo: %w", err)
 	}

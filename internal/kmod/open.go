@@ -15,11 +15,14 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/xi2/xz"
 )
 
 // maxModule bounds the unpacked size of a module: far above any real one without debug information.
 const maxModule = 256 << 20
+
+// maxDictionary bounds what a header of xz can ask for before there is any data: kernels use 2 MiB, xz -9 64 MiB.
+const maxDictionary = 64 << 20
 
 // maxList bounds modules.builtin.
 const maxList = 16 << 20
@@ -172,7 +175,7 @@ func decompressor(r io.Reader, ext string) (io.Reader, error) {
 	case ".gz":
 		return gzip.NewReader(r)
 	case ".xz":
-		return xz.NewReader(r)
+		return xz.NewReader(r, maxDictionary)
 	case ".zst":
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxModule))
 	}

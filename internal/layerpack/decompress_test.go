@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 func gz(t testing.TB, b []byte) []byte {
@@ -205,7 +207,9 @@ func FuzzPackLayer(f *testing.F) {
 	o.Jobs = 1
 	const max = 1 << 20
 	f.Fuzz(func(t *testing.T, b []byte) {
-		stats, err := packLayer(t, o, b, max)
+		var stats Stats
+		var err error
+		fuzztest.Limit(t, 64<<20+2*maxZstdWindow, func() { stats, err = packLayer(t, o, b, max) })
 		if err == nil && stats.Unpacked > max {
 			t.Errorf("%+v", stats)
 		}

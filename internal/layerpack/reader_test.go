@@ -11,6 +11,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/packfile"
 )
 
@@ -167,6 +168,6 @@ func FuzzReader(f *testing.F) {
 		if bytes.HasSuffix(pack, []byte(packKind.Magic)) {
 			pack = seal(pack)
 		}
-		readAll(t, pack)
+		fuzztest.Limit(t, 64<<20+100*len(pack), func() { readAll(t, pack) })
 	})
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/codec"
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 func TestTarEntries(t *testing.T) {
@@ -349,8 +350,10 @@ func FuzzPackTar(f *testing.F) {
 	o := options(f, "none")
 	o.Jobs = 1
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := packTarUpTo(t, o, b, 1<<20); err == nil {
-			r.Close()
-		}
+		fuzztest.Limit(t, 32<<20+100*len(b), func() {
+			if r, err := packTarUpTo(t, o, b, 1<<20); err == nil {
+				r.Close()
+			}
+		})
 	})
 }

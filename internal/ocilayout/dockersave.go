@@ -2,6 +2,7 @@ package ocilayout
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ func (r reader) dockerSave(raw []byte) (*Image, error) {
 	var all []saved
 	if err := decode(raw, "manifest.json", &all); err != nil {
 		return nil, err
+	}
+	if len(all) > maxEntries {
+		return nil, fmt.Errorf("manifest.json: it has %d images, and at most %d are taken", len(all), maxEntries)
 	}
 	var images []saved
 	var configs [][]byte
@@ -76,10 +80,13 @@ func (r reader) savedConfig(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	h := strings.TrimPrefix(strings.TrimSuffix(path.Base(name), ".json"), "sha256:")
-	if !isHexSHA256(h) {
-		return readBounded(f, name)
+	var raw []byte
+	if isHexSHA256(h) {
+		raw, err = verified(f, name, "sha256:"+h, -1)
+	} else {
+		raw, err = readBounded(f, name)
 	}
-	return verified(f, name, "sha256:"+h, -1)
+	return raw, cmp.Or(err, r.spend(raw))
 }
 
 // savedLayer looks at a layer: an uncompressed tar, as Docker writes it, or a tar+gzip, as crane does. Its Digest is

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 func entry(d object, platform string) object {
@@ -136,7 +138,10 @@ func FuzzParseDocument(f *testing.F) {
 	f.Add(toJSON(object{"schemaVersion": 2, "manifests": []object{entry(d, "linux/arm/v7")}}), "linux/arm")
 	f.Add([]byte(`{"schemaVersion":1}`), "")
 	f.Fuzz(func(t *testing.T, raw []byte, platform string) {
-		m, next, err := ParseDocument(raw, platform)
+		var m *Manifest
+		var next *Blob
+		var err error
+		fuzztest.Limit(t, 16<<20+200*len(raw), func() { m, next, err = ParseDocument(raw, platform) })
 		switch {
 		case err != nil:
 		case (m == nil) == (next == nil):

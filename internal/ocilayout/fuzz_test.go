@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 // FuzzConfig feeds the config reader: it must give an error or a config, and never fail otherwise.
@@ -56,9 +58,11 @@ func FuzzDocuments(f *testing.F) {
 			{"manifest.json": document, "config": config, "layer": app},
 			{"manifest.json": saved, "config": document, "layer": app},
 		} {
-			if im, err := openStore(m, want, ""); err == nil && len(im.Layers()) == 0 {
-				t.Error("an image without layers")
-			}
+			fuzztest.Limit(t, 16<<20+200*len(document), func() {
+				if im, err := openStore(m, want, ""); err == nil && len(im.Layers()) == 0 {
+					t.Error("an image without layers")
+				}
+			})
 		}
 	})
 }
@@ -70,7 +74,9 @@ func FuzzArchive(f *testing.F) {
 	f.Add(memory{"manifest.json": []byte(`[{"Config":"c","Layers":["l"]}]`), "c": []byte("{}"), "l": app}.tar())
 	f.Add(bytes.Repeat([]byte{0}, 1024))
 	f.Fuzz(func(t *testing.T, archive []byte) {
-		s, err := indexTar(bytes.NewReader(archive))
+		var s *tarStore
+		var err error
+		fuzztest.Limit(t, 16<<20+20*len(archive), func() { s, err = indexTar(bytes.NewReader(archive)) })
 		if err != nil {
 			return
 		}
@@ -81,6 +87,6 @@ func FuzzArchive(f *testing.F) {
 				}
 			}
 		}
-		openStore(s, platform{}, "")
+		fuzztest.Limit(t, 16<<20+200*len(archive), func() { openStore(s, platform{}, "") })
 	})
 }

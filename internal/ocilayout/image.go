@@ -63,7 +63,7 @@ func OpenBlobs(dir string, manifest Blob, platform string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{store: dirStore(dir), want: want}
+	r := reader{store: dirStore(dir), want: want, read: new(int64)}
 	return r.image(descriptor{MediaType: manifest.MediaType, Digest: manifest.Digest, Size: manifest.Size})
 }
 
@@ -91,12 +91,24 @@ type reader struct {
 	store store
 	want  platform
 	tag   string // "": any
+	read  *int64 // bytes of documents read so far
+}
+
+// maxDocuments bounds the bytes of all documents that are read to find an image: many images may name one large config.
+const maxDocuments = 64 * MaxJSON
+
+// spend counts a document.
+func (r reader) spend(raw []byte) error {
+	if *r.read += int64(len(raw)); *r.read > maxDocuments {
+		return fmt.Errorf("its indexes, manifests and configs have more than %d MiB; keep fewer images in it", maxDocuments>>20)
+	}
+	return nil
 }
 
 // openStore tells the forms apart: docker save writes an OCI layout, too, since Docker 25, and that one is preferred
 // because it has a digest for everything.
 func openStore(s store, want platform, tag string) (*Image, error) {
-	r := reader{s, want, tag}
+	r := reader{s, want, tag, new(int64)}
 	raw, err := r.document("index.json")
 	if err == nil {
 		return r.layout(raw)
@@ -121,7 +133,8 @@ func (r reader) document(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readBounded(f, name)
+	raw, err := readBounded(f, name)
+	return raw, cmp.Or(err, r.spend(raw))
 }
 
 // choice is an image that may be the one asked for.
@@ -167,10 +180,17 @@ func (r reader) noTag(tags []string) error {
 	return fmt.Errorf("holds no image tagged %q, only %s", r.tag, strings.Join(tags, ", "))
 }
 
+// maxListed is how many images an error lists.
+const maxListed = 20
+
 func list(choices []choice) string {
-	out := make([]string, len(choices))
+	var out []string
 	for i, c := range choices {
-		out[i] = fmt.Sprintf("%s (%s)", c.name, strings.Join(append([]string{c.platform.String()}, c.tags...), ", "))
+		if i == maxListed {
+			out = append(out, fmt.Sprintf("and %d more", len(choices)-maxListed))
+			break
+		}
+		out = append(out, fmt.Sprintf("%s (%s)", c.name, strings.Join(append([]string{c.platform.String()}, c.tags...), ", ")))
 	}
 	return strings.Join(out, "; ")
 }

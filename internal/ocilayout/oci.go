@@ -1,6 +1,7 @@
 package ocilayout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -301,7 +302,8 @@ func (r reader) blob(d descriptor, kind string) ([]byte, error) {
 	if size != d.Size {
 		return nil, fmt.Errorf("%s: %w", kind, sizeError(name, size, d))
 	}
-	return verified(f, kind+" "+d.Digest, d.Digest, d.Size)
+	raw, err := verified(f, kind+" "+d.Digest, d.Digest, d.Size)
+	return raw, cmp.Or(err, r.spend(raw))
 }
 
 func blobName(d descriptor) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
@@ -24,4 +25,17 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
+}
+
+// FuzzParse: what is taken has an entry for each eight bytes, and those that must be there.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("\x02\x00\x00\x00\x01\x00\x07\x00\xff\xff\xff\xff\x04\x00\x05\x00\xff\xff\xff\xff\x20\x00\x05\x00\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		fuzztest.Limit(t, 1<<20+20*len(value), func() {
+			list, err := Parse(value)
+			if err == nil && (len(list) < 3 || headSize+len(list)*entrySize != len(value)) {
+				t.Errorf("%d entries of %d bytes", len(list), len(value))
+			}
+		})
+	})
 }

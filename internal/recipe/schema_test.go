@@ -12,6 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/tomlread"
 )
 
@@ -194,7 +195,8 @@ func FuzzParse(f *testing.F) {
 	schema := publishedSchema(f)
 	place := regexp.MustCompile(`^fledge\.toml:([1-9]\d*:[1-9]\d*: .|( and \d+ more errors$))`)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		_, err := Parse("fledge.toml", src)
+		var err error
+		fuzztest.Limit(t, 64<<20+500*len(src), func() { _, err = Parse("fledge.toml", src) })
 		if err == nil {
 			if doc, ok := document(t, string(src)); !ok || schema.Validate(doc) != nil {
 				t.Errorf("%s\nis not valid by the schema: %v", src, schema.Validate(doc))

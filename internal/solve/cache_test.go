@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/solve/wire"
 	"github.com/fledge-build/fledge/internal/vmm"
 )
@@ -287,6 +290,50 @@ func FuzzUnpackBlobs(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()
-		unpackBlobs(bytes.NewReader(b), func(digest string) string { return filepath.Join(dir, filepath.Base(digest)) })
+		fuzztest.Limit(t, 8<<20+20*len(b), func() {
+			unpackBlobs(bytes.NewReader(b), func(digest string) string { return filepath.Join(dir, filepath.Base(digest)) })
+		})
+		checkUnpacked(t, dir, len(b))
 	})
+}
+
+// FuzzUnpackLayout unpacks the image that a guest has written.
+func FuzzUnpackLayout(f *testing.F) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, text := range map[string]string{"oci-layout": "{}", "index.json": "{}", blobNames("x")[0]: "x"} {
+		w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: int64(len(text))})
+		io.WriteString(w, text)
+	}
+	w.Close()
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		fuzztest.Limit(t, 8<<20+20*len(b), func() {
+			if unpackLayout(t.Context(), bytes.NewReader(b), dir) == nil {
+				verifyLayout(dir)
+			}
+		})
+		checkUnpacked(t, dir, len(b))
+	})
+}
+
+// checkUnpacked checks that all files in a folder together are no larger than the archive, and that it has no others.
+func checkUnpacked(t *testing.T, dir string, archive int) {
+	t.Helper()
+	total := int64(0)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is no file", path)
+		}
+		total += info.Size()
+		return err
+	})
+	if err != nil || total > int64(archive) {
+		t.Errorf("%d bytes of %d, %v", total, archive, err)
+	}
 }

@@ -29,6 +29,10 @@ type document struct {
 	data   map[string]Position // of values
 }
 
+// pathRatio bounds the bytes of all paths, by the most that a file may have. Without it they grow with the square of
+// the file: a long key before many elements, or keys nested thousands deep.
+const pathRatio = 16
+
 func join(path, key string) string {
 	if path == "" {
 		return key
@@ -36,13 +40,25 @@ func join(path, key string) string {
 	return path + "\x00" + key
 }
 
-func item(path string, i int) string { return join(path, "#"+strconv.Itoa(i)) }
+func item(path string, i int) string { return join(path, element(i)) }
+
+func element(i int) string { return "#" + strconv.Itoa(i) }
 
 func parse(src []byte, limit int) (*document, Position, error) {
 	if len(src) > limit {
 		return nil, Start, fmt.Errorf("the file has more than the %d bytes allowed", limit)
 	}
 	doc := &document{keys: make(map[string]Position), data: make(map[string]Position)}
+	l := locator{doc: doc, arrays: make(map[string]int), lines: []int{0}, room: pathRatio * limit}
+	for i, b := range src {
+		if b == '\n' {
+			l.lines = append(l.lines, i+1)
+		}
+	}
+	located := l.locate(src) // first: it bounds what Unmarshal has to nest
+	if l.room < 0 {
+		return nil, l.full, errors.New("keys are too long, or nested too deep")
+	}
 	err := toml.Unmarshal(src, &doc.values)
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
@@ -52,13 +68,7 @@ func parse(src []byte, limit int) (*document, Position, error) {
 	if err != nil {
 		return nil, Start, errors.New(strings.TrimPrefix(err.Error(), "toml: "))
 	}
-	l := locator{doc: doc, arrays: make(map[string]int), lines: []int{0}}
-	for i, b := range src {
-		if b == '\n' {
-			l.lines = append(l.lines, i+1)
-		}
-	}
-	return doc, Start, l.locate(src)
+	return doc, Start, located
 }
 
 // locator walks the syntax tree for the places that Unmarshal does not tell.
@@ -67,6 +77,20 @@ type locator struct {
 	lines  []int          // offsets at which lines begin
 	arrays map[string]int // path of an array of tables: elements so far
 	prefix string         // path of the table that key-values belong to
+	room   int            // bytes that paths may still take; below 0 nothing more is noted
+	full   Position       // where that was
+}
+
+// join is join while there is room. Without room nothing more is looked at: hashing long paths takes its time, too.
+func (l *locator) join(path, key string, at Position) string {
+	if l.room < 0 {
+		return path
+	}
+	path = join(path, key)
+	if l.room -= len(path); l.room < 0 {
+		l.full = at
+	}
+	return path
 }
 
 func (l *locator) at(r unstable.Range) Position {
@@ -77,7 +101,7 @@ func (l *locator) at(r unstable.Range) Position {
 func (l *locator) locate(src []byte) error {
 	var p unstable.Parser
 	p.Reset(src)
-	for p.NextExpression() {
+	for l.room >= 0 && p.NextExpression() {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.KeyValue:
@@ -96,12 +120,12 @@ func (l *locator) header(e *unstable.Node) {
 		path = l.note(path, it.Node())
 		last := it.IsLast()
 		if n, ok := l.arrays[path]; ok && !last {
-			path = item(path, n-1)
+			path = l.join(path, element(n-1), l.at(it.Node().Raw))
 		}
 		if last && e.Kind == unstable.ArrayTable {
 			n := l.arrays[path]
 			l.arrays[path] = n + 1
-			path = item(path, n)
+			path = l.join(path, element(n), l.at(it.Node().Raw))
 			l.doc.keys[path] = l.at(it.Node().Raw)
 		}
 	}
@@ -110,9 +134,13 @@ func (l *locator) header(e *unstable.Node) {
 
 // note remembers where a key was first seen and returns its path.
 func (l *locator) note(path string, key *unstable.Node) string {
-	path = join(path, string(key.Data))
+	at := l.at(key.Raw)
+	path = l.join(path, string(key.Data), at)
+	if l.room < 0 {
+		return path
+	}
 	if _, ok := l.doc.keys[path]; !ok {
-		l.doc.keys[path] = l.at(key.Raw)
+		l.doc.keys[path] = at
 	}
 	return path
 }
@@ -120,6 +148,9 @@ func (l *locator) note(path string, key *unstable.Node) string {
 func (l *locator) keyValue(path string, e *unstable.Node) {
 	for it := e.Key(); it.Next(); {
 		path = l.note(path, it.Node())
+	}
+	if l.room < 0 {
+		return
 	}
 	l.value(path, l.doc.keys[path], e.Value())
 }
@@ -134,7 +165,7 @@ func (l *locator) value(path string, key Position, v *unstable.Node) {
 	switch v.Kind {
 	case unstable.InlineTable:
 		for it := v.Children(); it.Next(); {
-			if it.Node().Kind == unstable.KeyValue {
+			if it.Node().Kind == unstable.KeyValue && l.room >= 0 {
 				l.keyValue(path, it.Node())
 			}
 		}
@@ -144,9 +175,12 @@ func (l *locator) value(path string, key Position, v *unstable.Node) {
 			if it.Node().Kind == unstable.Comment {
 				continue
 			}
-			element := item(path, i)
-			l.value(element, key, it.Node())
-			l.doc.keys[element] = l.doc.data[element]
+			place := l.join(path, element(i), key)
+			if l.room < 0 {
+				return
+			}
+			l.value(place, key, it.Node())
+			l.doc.keys[place] = l.doc.data[place]
 			i++
 		}
 	}

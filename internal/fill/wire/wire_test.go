@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 func TestReport(t *testing.T) {
@@ -38,4 +40,20 @@ func TestNoReport(t *testing.T) {
 			t.Errorf("%q: %+v", line, r)
 		}
 	}
+}
+
+// FuzzParse reads what a guest that was taken over writes to the progress console.
+func FuzzParse(f *testing.F) {
+	var b bytes.Buffer
+	if err := (Report{Done: true, Free: 5, Dropped: &Dropped{2, "user.a", `"/a"`}}).Write(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, line []byte) {
+		fuzztest.Limit(t, 1<<20+20*len(line), func() {
+			if _, err := Parse(line); err != nil && len(err.Error()) > 1<<10 {
+				t.Errorf("an error of %d bytes", len(err.Error()))
+			}
+		})
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 func FuzzDecodeJob(f *testing.F) {
@@ -28,7 +30,9 @@ func FuzzReadSecrets(f *testing.F) {
 	b, _ := Secrets{Secrets: map[string][]byte{"a": []byte("b")}}.Encode()
 	f.Add(b[HeaderOffset:])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ReadSecrets(bytes.NewReader(append(make([]byte, HeaderOffset), b...)))
+		fuzztest.Limit(t, 8<<20+20*len(b), func() {
+			ReadSecrets(bytes.NewReader(append(make([]byte, HeaderOffset), b...)))
+		})
 	})
 }
 
@@ -63,9 +67,11 @@ func FuzzDecodeResult(f *testing.F) {
 	b, _ := Result{Failure: &Failure{Kind: FailRun, Position: lying}}.encode()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if res, err := decodeResult(b); err == nil && res.Failure != nil {
-			_ = res.Failure.String()
-		}
+		fuzztest.Limit(t, 4<<20+500*len(b), func() {
+			if res, err := decodeResult(b); err == nil && res.Failure != nil {
+				_ = res.Failure.String()
+			}
+		})
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fledge-build/fledge/internal/fstree"
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 // show tells what is in the tree: directories end in a slash, files have their content and links behind them.
@@ -205,7 +206,11 @@ func FuzzVerify(f *testing.F) {
 		f.Add(filter(f, raw, tool...))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := Open(strings.NewReader(string(data)), int64(len(data)))
+		var r *Reader
+		var err error
+		fuzztest.Limit(t, 64<<20+2*maxWindow+maxRatio*len(data), func() {
+			r, err = Open(strings.NewReader(string(data)), int64(len(data)))
+		})
 		if err != nil {
 			return
 		}

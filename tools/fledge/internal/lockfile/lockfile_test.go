@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fledge-build/fledge/internal/fuzztest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -196,7 +198,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(full().Format())
 	f.Add((&Lock{}).Format())
 	f.Fuzz(func(t *testing.T, src []byte) {
-		l, err := Parse("fledge.lock", src)
+		var l *Lock
+		var err error
+		fuzztest.Limit(t, 64<<20+500*len(src), func() { l, err = Parse("fledge.lock", src) })
 		if err != nil {
 			if strings.Contains(err.Error(), "fledge.lock:0:") || !strings.HasPrefix(err.Error(), "fledge.lock:") {
 				t.Errorf("an error without a place: %v", err)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fledge-build/fledge/internal/ocilayout"
 )
 
@@ -92,6 +94,20 @@ func (d *download) begin() error {
 		return d.restart()
 	}
 	d.done, d.most, d.resumed = n, n, n > 0
+	return d.room()
+}
+
+// room fails when there is not enough space for what is missing: a manifest may name a layer of any size, and a server
+// send bytes without end.
+func (d *download) room() error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(d.file.Fd()), &fs); err != nil {
+		return &os.PathError{Op: "statfs", Path: d.file.Name(), Err: err}
+	}
+	free := uint64(fs.Bavail) * uint64(fs.Bsize)
+	if need := uint64(d.blob.Size - d.done); need > free {
+		return fmt.Errorf("%s: %s: %d more bytes are needed in %s, and there are %d free", d.ref, d.blob.Digest, need, d.Cache, free)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -68,7 +69,12 @@ func isLoopback(host string) bool {
 	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
+// maxErrorBody is how much of the body of an error is read, in bytes: of a longer one, such as a proxy's page, package
+// transport would not even tell the status.
+const maxErrorBody = 32 << 10
+
 // guard asks registries of this machine by plain http, and nobody else except a registry that may be asked like that.
+// It cuts the bodies of errors, and of the answer that tells that there is a registry.
 type guard struct {
 	next     http.RoundTripper
 	host     string // of the registry
@@ -85,7 +91,14 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.URL.Scheme = "http"
 	}
-	return g.next.RoundTrip(req)
+	resp, err := g.next.RoundTrip(req)
+	if err == nil && (resp.StatusCode >= 400 || req.URL.Path == "/v2/") {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+	}
+	return resp, err
 }
 
 func checkRedirect(req *http.Request, via []*http.Request) error {

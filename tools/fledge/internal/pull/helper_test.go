@@ -32,7 +32,7 @@ const (
 )
 
 // isolate gives a test an environment without the host's credentials, mirrors and daemons, and gives its HOME.
-func isolate(t *testing.T) (home string) {
+func isolate(t testing.TB) (home string) {
 	t.Helper()
 	home = t.TempDir()
 	t.Setenv("HOME", home)
@@ -45,7 +45,7 @@ func isolate(t *testing.T) (home string) {
 	return home
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func mustFail(t *testing.T, c *Client, ref, digest, platform string, words ...st
 }
 
 // randomImage makes an image for an architecture whose layers have about so many bytes each.
-func randomImage(t *testing.T, architecture string, size int64, layers int) v1.Image {
+func randomImage(t testing.TB, architecture string, size int64, layers int) v1.Image {
 	t.Helper()
 	im := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for range layers {

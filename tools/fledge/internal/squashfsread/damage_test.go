@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact/artifacttest"
 )
@@ -180,7 +181,9 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add(smallImage(f, "-noI", "-noId", "-noD", "-noF", "-noX"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := Open(bytes.NewReader(data), int64(len(data)))
+		var r *Reader
+		var err error
+		fuzztest.Limit(t, 64<<20+100*len(data), func() { r, err = Open(bytes.NewReader(data), int64(len(data))) })
 		if err != nil {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fledge-build/fledge/internal/fuzztest"
 	"github.com/fledge-build/fledge/internal/imagetest"
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/tools/fledge/internal/artifact"
@@ -221,6 +222,6 @@ func FuzzOpen(f *testing.F) {
 		if readers[kind] == nil {
 			return
 		}
-		_, _ = readers[kind](head)
+		fuzztest.Limit(t, 1<<20+100*len(head), func() { _, _ = readers[kind](head) })
 	})
 }

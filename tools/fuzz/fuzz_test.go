@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestRun runs both targets of a module, one that holds and one that does not, with the real go command: a failure does not keep the others from running, is
+// told, and leaves its input. Then the corpus of the one that holds is kept.
+func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs fuzz targets: run it without -short")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/module")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	t.Setenv("GOFLAGS", "")
+	var out strings.Builder
+	err := run(t.Context(), []string{"."}, []string{"-time", "2s", "Bad", "."}, &out)
+	if !errors.Is(err, errFailed) {
+		t.Errorf("%v, want %v", err, errFailed)
+	}
+	for _, want := range []string{
+		`(?m)^example.com/m.FuzzBad: FAILED$`, `(?m)^\s*m_test.go:14: not empty$`,
+		`(?m)^example.com/m.FuzzBad +\d+s +\d+ +\d+ +FAILED: exit status 1$`, `(?m)^example.com/m.FuzzGood +\d+s +[1-9]\d* +\d+ +ok$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("no %s in\n%s", want, &out)
+		}
+	}
+	if left, err := os.ReadDir("testdata/fuzz/FuzzBad"); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+	keep(t)
+}
+
+// keep has an input of the cache kept that covers more, and another that does not left out.
+func keep(t *testing.T) {
+	t.Helper()
+	good := target{".", ".", "example.com/m", "FuzzGood"}
+	cache, err := good.cached(t.Context())
+	if err == nil {
+		err = os.RemoveAll(cache) // what the run found
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(filepath.Dir(cache))) })
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"a": "FUZZ", "b": "FUZ", "c": "none", "d": "FxZ"} {
+		text := "go test fuzz v1\n[]byte(\"" + value + "\")\n"
+		if err := os.WriteFile(filepath.Join(cache, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	if err := run(t.Context(), []string{"."}, []string{"-time", "0", "-keep", "Good"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	kept, err := os.ReadDir("testdata/fuzz/FuzzGood")
+	for _, e := range kept {
+		names = append(names, e.Name())
+	}
+	if err != nil || !slices.Equal(names, []string{"b", "d"}) {
+		t.Errorf("kept %q, %v\n%s", names, err, &out)
+	}
+}
+
+// TestCover: room is kept to, and what covers nothing new is left out.
+func TestCover(t *testing.T) {
+	inputs := []input{
+		{"two", 10, []string{"a", "b"}}, {"same", 5, []string{"a", "b"}}, {"three", 100, []string{"a", "b", "c"}},
+		{"one", 1, []string{"d"}}, {"none", 1, []string{"seed"}},
+	}
+	for _, tt := range []struct {
+		files int
+		bytes int64
+		want  []string
+	}{
+		{10, 1000, []string{"three", "one"}}, {1, 1000, []string{"three"}}, {10, 50, []string{"same", "one"}}, {0, 1000, nil},
+	} {
+		var got []string
+		for _, in := range cover(inputs, map[string]bool{"seed": true}, tt.files, tt.bytes) {
+			got = append(got, in.name)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%d files, %d bytes: %q, want %q", tt.files, tt.bytes, got, tt.want)
+		}
+	}
+}
+
+// TestDocs: docs/hardening.md has every target, and none that is not there.
+func TestDocs(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip(err)
+	}
+	const root = "../.."
+	all, err := find(t.Context(), root, filepath.Join(root, "tools/guest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, e := range all {
+		path := strings.TrimPrefix(e.path, "github.com/fledge-build/fledge/")
+		want = append(want, strings.TrimPrefix(path, "internal/")+"."+e.name)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs/hardening.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := regexp.MustCompile("`([a-z0-9/]+\\.Fuzz\\w+)`").FindAllStringSubmatch(string(text), -1)
+	var got []string
+	for _, m := range told {
+		got = append(got, m[1])
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	for _, name := range want {
+		if !slices.Contains(got, name) {
+			t.Errorf("docs/hardening.md does not have %s", name)
+		}
+	}
+	for i, name := range got {
+		if !slices.Contains(want, name) || i > 0 && got[i-1] == name {
+			t.Errorf("docs/hardening.md has %s, which is no target, or twice", name)
+		}
+	}
+}
