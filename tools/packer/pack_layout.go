@@ -58,12 +58,19 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 		return fmt.Errorf("image %s: %w", *layout, cli.AboutFolder(err, folder.Path, filepath.Dir(dir)))
 	}
 	config, _ := image.Config()
-	return cli.WriteBuffered(*configOut, func(w io.Writer) error {
-		if _, err := w.Write(config); err != nil {
+	moved := false
+	err = cli.WriteFile(*configOut, func(f *os.File) error {
+		if _, err := f.Write(config); err != nil {
 			return err
 		}
-		return moveTo(dir, temp)
+		err := moveTo(dir, temp)
+		moved = err == nil
+		return err
 	})
+	if err != nil && moved { // none of the outputs without the others
+		return errors.Join(err, os.Rename(dir, temp))
+	}
+	return err
 }
 
 // aboveBase gives the layers that the image has beyond those of its base, all without a base, and marks in dir which it
