@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 // Exit codes of every Fledge tool.
@@ -53,33 +54,45 @@ func ExitCode(err error) int {
 
 // WriteFile makes the file at path with what write puts out. The file appears under its name only when write and
 // everything after it went well; otherwise nothing is left behind. The temporary file lies beside the target, so that
-// the rename is atomic, and is seekable.
+// the rename is atomic, and is seekable. Errors name the file at path.
 func WriteFile(path string, write func(f *os.File) error) error {
 	return WriteFileMode(path, 0o644, write)
 }
 
 // WriteFileMode is WriteFile with other permissions than those of an ordinary file.
-func WriteFileMode(path string, mode os.FileMode, write func(f *os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+func WriteFileMode(path string, mode os.FileMode, write func(f *os.File) error) error {
+	return writeFile(path, mode, false, write)
+}
+
+// WriteKept is WriteFile for what later runs take for good by its name, and for a user's sources: its bytes are on the disk
+// before the name is, so that not even a machine that loses power has the name without them.
+func WriteKept(path string, mode os.FileMode, write func(f *os.File) error) error {
+	return writeFile(path, mode, true, write)
+}
+
+func writeFile(path string, mode os.FileMode, sync bool, write func(f *os.File) error) (err error) {
+	f, err := tempfile.Create(path)
 	if err != nil {
-		return err
+		return About(err, path)
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			f.Discard()
+			err = About(err, path)
 		}
 	}()
-	if err := write(f); err != nil {
+	if err := write(f.File); err != nil {
 		return err
 	}
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	if sync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
-	return os.Rename(f.Name(), path)
+	return f.Rename(path)
 }
 
 // WriteBuffered is WriteFile for output that is written front to back in small pieces.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fledge-build/fledge/internal/ext4"
 	"github.com/fledge-build/fledge/internal/fill/wire"
+	"github.com/fledge-build/fledge/internal/tempfile"
 	"github.com/fledge-build/fledge/internal/vmm"
 )
 
@@ -68,12 +69,12 @@ func Fill(ctx context.Context, w io.Writer, o Options) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	dir, err := os.MkdirTemp(o.TempDir, ".fill.*")
+	dir, err := tempfile.MakeFolder(filepath.Join(o.TempDir, "fill"))
 	if err != nil {
 		return Stats{}, err
 	}
-	defer os.RemoveAll(dir)
-	t := task{Options: o, kind: k, source: src, file: filepath.Join(dir, "image")}
+	defer dir.Remove()
+	t := task{Options: o, kind: k, source: src, file: filepath.Join(dir.Path, "image")}
 	size := k.size(src, int64(ext4.BufferSize(o.SizeBuffer, uint64(src.used))))
 	stats, err := t.make(ctx, size)
 	if errors.Is(err, errFull) {

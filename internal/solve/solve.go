@@ -14,6 +14,7 @@ import (
 	"github.com/fledge-build/fledge/internal/mapping"
 	"github.com/fledge-build/fledge/internal/solve/cachedir"
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/tempfile"
 	"github.com/fledge-build/fledge/internal/vmm"
 )
 
@@ -65,17 +66,17 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 	if err := checkOut(out); err != nil {
 		return Result{}, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(out)), "."+filepath.Base(out)+".*")
+	folder, err := tempfile.MakeFolder(out)
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, folder.Remove()) }()
 	t := task{Options: o}
 	defer t.close()
 	if err := t.open(ctx); err != nil {
 		return Result{}, err
 	}
-	d := disks{dir: dir}
+	d := disks{dir: folder.Path}
 	if err := d.make(ctx, &t); err != nil {
 		return Result{}, err
 	}
@@ -89,7 +90,7 @@ func Solve(ctx context.Context, out string, o Options) (_ Result, err error) {
 		}
 		return Result{}, &Error{*res.Failure}
 	}
-	temp := filepath.Join(dir, "layout")
+	temp := filepath.Join(folder.Path, "layout")
 	digest, err := takeOut(ctx, d.output, *res.Payload, temp)
 	if err != nil {
 		return Result{}, err

@@ -150,13 +150,10 @@ func (t *tool) write(path string, tag modulefile.Agent, pin *agent.Pin) error {
 	if err != nil {
 		return err
 	}
-	if err := cli.WriteFile(path, func(f *os.File) error {
+	if err := cli.WriteKept(path, info.Mode().Perm(), func(f *os.File) error {
 		_, err := f.Write(edited)
 		return err
 	}); err != nil {
-		return err
-	}
-	if err := os.Chmod(path, info.Mode().Perm()); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "%s: fledge.agent %q is now %s\n", path, tag.Name, cmp.Or(pin.Version, pin.URL))

@@ -101,7 +101,7 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 	}
 	kept, err := f.common.fill(&o, u)
 	if err != nil {
-		return err
+		return f.common.withRemedy(err)
 	}
 	defer kept.Close()
 	r, err := build.Run(ctx, o)
@@ -109,7 +109,7 @@ func (f *buildFlags) build(ctx context.Context, args []string, u *ui.UI) error {
 		return fmt.Errorf("interrupted, and nothing is made: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return err
+		return f.common.withRemedy(err)
 	}
 	report(u, r)
 	return nil

@@ -4,14 +4,19 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
 	"github.com/fledge-build/fledge/internal/agent"
+	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/tools/fledge/internal/build"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
 	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
@@ -65,6 +70,22 @@ func (c *commonFlags) fill(o *build.Options, u *ui.UI) (kept *store.Store, err e
 		Token: os.Getenv("GITHUB_TOKEN"), Note: u.Note, Pauses: agent.DefaultPauses, Stall: agent.DefaultStall,
 	}}
 	return kept, nil
+}
+
+// withRemedy adds what helps to an error of writing to the folder: it may be full, or read-only.
+func (c *commonFlags) withRemedy(err error) error {
+	dir, folderErr := c.folder()
+	if folderErr != nil || !strings.Contains(err.Error(), dir+string(filepath.Separator)) {
+		return err
+	}
+	const other = "--cache or " + cacheVariable + " names another folder"
+	switch {
+	case cli.NoSpace(err):
+		return fmt.Errorf("%w\n`fledge clean` frees what is kept in %s between builds, and %s", err, dir, other)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w\nfledge keeps things between builds in %s, and has to write there; %s", err, dir, other)
+	}
+	return err
 }
 
 // codeDigest stands for all code that builds, this program and what it brings along: what another one kept may have other

@@ -88,7 +88,7 @@ func (f *updateFlags) update(ctx context.Context, args []string, u *ui.UI) (err 
 	}
 	kept, err := f.common.fill(&o, u)
 	if err != nil {
-		return err
+		return f.common.withRemedy(err)
 	}
 	defer kept.Close()
 	changes, err := build.Update(ctx, o)
@@ -96,7 +96,7 @@ func (f *updateFlags) update(ctx context.Context, args []string, u *ui.UI) (err 
 		return fmt.Errorf("interrupted, and %s is as it was: %w", o.LockFile, context.Cause(ctx))
 	}
 	if err != nil {
-		return err
+		return f.common.withRemedy(err)
 	}
 	reportUpdate(u, o.LockFile, changes)
 	return nil

@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/layerpack"
 	"github.com/fledge-build/fledge/internal/ocilayout"
 	"github.com/fledge-build/fledge/internal/packing"
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
@@ -39,25 +41,36 @@ func runPackLayout(ctx context.Context, args []string, stderr io.Writer) error {
 	defer image.Close()
 	// Packs appear in the directory only when all of them are good.
 	dir := filepath.Clean(*outDir)
-	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*")
+	folder, err := tempfile.MakeFolder(dir)
 	if err != nil {
-		return err
+		return cli.About(err, dir)
 	}
-	defer os.RemoveAll(temp)
+	defer folder.Remove()
+	temp := filepath.Join(folder.Path, filepath.Base(dir))
+	if err := os.Mkdir(temp, 0o777); err != nil {
+		return cli.About(err, dir)
+	}
 	layers, err := aboveBase(image, *baseConfig, temp)
 	if err != nil {
 		return err
 	}
 	if err := packLayers(ctx, layers, temp, settings, *maxUnpacked); err != nil {
-		return fmt.Errorf("image %s: %w", *layout, err)
+		return fmt.Errorf("image %s: %w", *layout, cli.AboutFolder(err, folder.Path, filepath.Dir(dir)))
 	}
 	config, _ := image.Config()
-	return cli.WriteBuffered(*configOut, func(w io.Writer) error {
-		if _, err := w.Write(config); err != nil {
+	moved := false
+	err = cli.WriteFile(*configOut, func(f *os.File) error {
+		if _, err := f.Write(config); err != nil {
 			return err
 		}
-		return moveInto(dir, temp)
+		err := moveTo(dir, temp)
+		moved = err == nil
+		return err
 	})
+	if err != nil && moved { // none of the outputs without the others
+		return errors.Join(err, os.Rename(dir, temp))
+	}
+	return err
 }
 
 // aboveBase gives the layers that the image has beyond those of its base, all without a base, and marks in dir which it
@@ -106,29 +119,18 @@ func packLayers(
 	return nil
 }
 
-// moveInto moves the files of temp to dir, which must be empty, or is made. On an error, dir stays as it was.
-func moveInto(dir, temp string) (err error) {
-	switch there, err := os.ReadDir(dir); {
+// moveTo gives the folder temp the name dir, which must be an empty folder or nothing: whoever reads dir sees all of it or
+// none.
+func moveTo(dir, temp string) error {
+	there, err := os.ReadDir(dir)
+	switch {
 	case len(there) > 0:
 		return fmt.Errorf("%s is not empty: it holds %s", dir, there[0].Name())
-	case errors.Is(err, os.ErrNotExist):
-		if err := os.Mkdir(dir, 0o777); err != nil {
-			return err
-		}
-	case err != nil:
+	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	files, err := os.ReadDir(temp)
-	if err != nil {
-		return err
-	}
-	for i, f := range files {
-		if err := os.Rename(filepath.Join(temp, f.Name()), filepath.Join(dir, f.Name())); err != nil {
-			for _, moved := range files[:i] {
-				os.Remove(filepath.Join(dir, moved.Name()))
-			}
-			return err
-		}
+	if err := syscall.Rename(temp, dir); err != nil { // os.Rename replaces no folder, be it empty
+		return &os.LinkError{Op: "rename", Old: temp, New: dir, Err: err}
 	}
 	return nil
 }

@@ -144,19 +144,30 @@ func TestPackLayoutErrors(t *testing.T) {
 	}
 }
 
-func TestMoveInto(t *testing.T) {
-	temp, dir := t.TempDir(), t.TempDir()
-	for _, name := range []string{"0000.pack", "0001.pack"} {
-		if err := os.WriteFile(filepath.Join(temp, name), nil, 0o644); err != nil {
-			t.Fatal(err)
+// TestMoveTo moves to a folder that is empty, to none, and to one that has something in it, which stays as it is.
+func TestMoveTo(t *testing.T) {
+	for _, there := range []string{"empty", "gone"} {
+		temp, dir := filepath.Join(t.TempDir(), "temp"), filepath.Join(t.TempDir(), "dir")
+		for i := range 2 {
+			if err := os.MkdirAll(temp, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(temp, fmt.Sprintf("000%d.pack", i)), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if there == "empty" {
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := moveTo(dir, temp)
+			if want := dir + " is not empty: it holds 0000.pack"; i == 1 && (err == nil || err.Error() != want) || i == 0 && err != nil {
+				t.Errorf("%s, move %d: error %v", there, i, err)
+			}
 		}
-	}
-	if err := moveInto(dir, temp); err != nil {
-		t.Fatal(err)
-	}
-	err := moveInto(dir, temp)
-	if want := dir + " is not empty: it holds 0000.pack"; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
+		if list, err := os.ReadDir(dir); len(list) != 1 || err != nil {
+			t.Errorf("%s: %v, %v", there, list, err)
+		}
 	}
 }
 

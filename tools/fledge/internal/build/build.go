@@ -9,10 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/kmod"
 	"github.com/fledge-build/fledge/internal/packing"
 	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/internal/tempfile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/fetch"
 	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
 	"github.com/fledge-build/fledge/tools/fledge/internal/packcache"
@@ -114,13 +117,15 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 			remove()
 		}
 	}()
-	if t.temp, err = os.MkdirTemp(o.Dir, "."+o.Name+".*"); err != nil {
-		return nil, err
+	temp, err := tempfile.MakeFolder(filepath.Join(o.Dir, o.Name))
+	if err != nil {
+		return nil, cli.About(err, filepath.Join(o.Dir, o.Name))
 	}
-	defer os.RemoveAll(t.temp)
+	defer temp.Remove()
+	t.temp = temp.Path
 	made, err := t.link(ctx)
 	if err != nil {
-		return nil, err
+		return nil, cli.AboutFolder(err, t.temp, o.Dir)
 	}
 	made.Layers = t.layers
 	if err := t.publish(ctx, made); err != nil {
@@ -186,15 +191,36 @@ func (t *task) publish(ctx context.Context, r *Result) error {
 	if err := t.pins.save(); err != nil {
 		return err
 	}
-	for i, a := range r.Artifacts {
-		to := filepath.Join(t.Dir, a.Path)
-		if err := os.Rename(filepath.Join(t.temp, a.Path), to); err != nil {
-			return fmt.Errorf("the %s: %w", a.Kind, err)
-		}
-		r.Artifacts[i].Path = to
+	if err := t.nameOutputs(r.Artifacts); err != nil {
+		return err
 	}
 	if r.RootHash == "" {
 		return removeStale(filepath.Join(t.Dir, t.Name+verityJSON))
+	}
+	return nil
+}
+
+// nameOutputs gives the outputs their names. On an error those of an earlier build are back.
+func (t *task) nameOutputs(outputs []Artifact) (err error) {
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for _, u := range slices.Backward(undo) {
+				u() // as far as it goes
+			}
+		}
+	}()
+	for i, a := range outputs {
+		to, old := filepath.Join(t.Dir, a.Path), filepath.Join(t.temp, "old."+a.Path)
+		back := func() { os.Rename(old, to) }
+		if err := os.Link(to, old); errors.Is(err, fs.ErrNotExist) {
+			back = func() { os.Remove(to) }
+		} // it cannot come back where a file has one name only
+		if err := os.Rename(filepath.Join(t.temp, a.Path), to); err != nil {
+			return fmt.Errorf("the %s: %w", a.Kind, cli.About(&fs.PathError{Op: "write", Path: to, Err: errors.Unwrap(err)}, to))
+		}
+		undo = append(undo, back)
+		outputs[i].Path = to
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/fledge-build/fledge/internal/ocilayout"
 	"github.com/fledge-build/fledge/internal/solve"
 	"github.com/fledge-build/fledge/internal/solve/wire"
+	"github.com/fledge-build/fledge/internal/tempfile"
 	"github.com/fledge-build/fledge/tools/fledge/internal/buildcontext"
 	"github.com/fledge-build/fledge/tools/fledge/internal/machine"
 	"github.com/fledge-build/fledge/tools/fledge/internal/packcache"
@@ -170,11 +171,11 @@ func (t *task) solveOnce(
 	if err := os.MkdirAll(solved, 0o755); err != nil {
 		return "", err
 	}
-	fresh, err := os.MkdirTemp(solved, ".new-*")
+	fresh, err := tempfile.MakeFolder(layout)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(fresh)
+	defer fresh.Remove()
 	o := solve.Options{Job: job, Images: images, Files: files, Secrets: t.Solve.Secrets}
 	m := t.Machine
 	m.Arch, m.Network, m.Cache = t.Arch, job.Network, t.Cache
@@ -194,13 +195,13 @@ func (t *task) solveOnce(
 	defer step.End()
 	show, done := t.UI.Events()
 	o.Event = show
-	res, err := solve.Solve(ctx, filepath.Join(fresh, "layout"), o)
+	res, err := solve.Solve(ctx, filepath.Join(fresh.Path, "layout"), o)
 	done()
 	if err != nil {
 		return "", err
 	}
 	step.Done("%s", res.Digest)
-	return layout, t.place(filepath.Join(fresh, "layout"), layout)
+	return layout, t.place(filepath.Join(fresh.Path, "layout"), layout)
 }
 
 // solved tells whether the layout is there, and whole as far as sizes tell. Its layers are verified when they are packed.
@@ -212,6 +213,9 @@ func (t *task) solved(layout string) bool {
 // place gives the layout of a solve its place. Another process may have put its own there meanwhile: that one stays, unless
 // it is to be solved anew.
 func (t *task) place(fresh, layout string) error {
+	if err := tempfile.Sync(fresh); err != nil { // only sizes are looked at when it is taken from there
+		return err
+	}
 	if t.Solve.NoCache || !t.solved(layout) {
 		if err := os.RemoveAll(layout); err != nil {
 			return err

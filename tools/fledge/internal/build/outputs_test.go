@@ -195,3 +195,30 @@ func TestInitramfs(t *testing.T) {
 	k.fails("version = \"1\"\nstrategy = \"initramfs\"\n[agent]\n"+latest, "arm64", func(*Options) {},
 		"there is no busybox for arm64 by default: give busybox_url and busybox_sha256")
 }
+
+// TestAllOrNone fails at one output: those that had their names already have the earlier build's content again, or are gone.
+func TestAllOrNone(t *testing.T) {
+	for broken, outputs := 0, []Artifact{{Path: "new.img"}, {Path: "old.img"}, {Path: "manifest.json"}}; broken <= len(outputs); broken++ {
+		k := &kit{t: t, dir: t.TempDir()}
+		k.write("old.img", "earlier")
+		k.write("manifest.json", "earlier")
+		for i, a := range outputs {
+			if i != broken {
+				k.write("temp/"+a.Path, "fresh")
+			}
+		}
+		err := (&task{Options: Options{Dir: k.dir}, temp: filepath.Join(k.dir, "temp")}).nameOutputs(slices.Clone(outputs))
+		if broken == len(outputs) {
+			if err != nil || k.read("new.img")+k.read("old.img")+k.read("manifest.json") != "freshfreshfresh" {
+				t.Errorf("all are there: %v", err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), outputs[broken].Path+": no such file") {
+			t.Errorf("output %d: error %v", broken, err)
+		}
+		if _, gone := os.Stat(filepath.Join(k.dir, "new.img")); gone == nil || k.read("old.img")+k.read("manifest.json") != "earlierearlier" {
+			t.Errorf("output %d: new.img: %v, and of the earlier build there are %q and %q", broken, gone, k.read("old.img"), k.read("manifest.json"))
+		}
+	}
+}

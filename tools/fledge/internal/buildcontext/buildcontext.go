@@ -15,6 +15,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/fledge-build/fledge/internal/mapping"
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 // maxIgnore is how large a .dockerignore may be, in bytes.
@@ -130,7 +131,7 @@ func (w *walk) folder(dir, rel string, above []os.FileInfo) error {
 		if err != nil {
 			return err
 		}
-		if slices.Contains(w.exclude, abs) {
+		if slices.Contains(w.exclude, abs) || tempfile.Is(e.Name()) { // what a killed build left of its outputs
 			continue
 		}
 		ignored, err := w.ignores(dest)

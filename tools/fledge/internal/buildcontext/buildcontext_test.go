@@ -69,6 +69,8 @@ func TestList(t *testing.T) {
 		{"symlinks", []string{"Dockerfile", "d/f", "file -> d/f", "folder -> d", ".dockerignore: gone", "gone -> nowhere"},
 			Options{Dockerfile: "Dockerfile", Dir: "."},
 			[]string{"context/.dockerignore", "context/Dockerfile", "context/d/f", "context/file", "context/folder/f", "dockerfile/Dockerfile"}},
+		{"left by killed builds", []string{"Dockerfile", ".web.fledge-17/web.img", "sub/.fledge.lock.fledge-18", ".web.fledge/a"},
+			Options{Dockerfile: "Dockerfile", Dir: "."}, []string{"context/.web.fledge/a", "context/Dockerfile", "dockerfile/Dockerfile"}},
 		{"outputs", []string{"Dockerfile", "web.img", "sub/web.img"}, Options{Dockerfile: "Dockerfile", Dir: ".", Exclude: []string{"web.img"}},
 			[]string{"context/Dockerfile", "context/sub/web.img", "dockerfile/Dockerfile"}},
 		{"the cache", []string{"Dockerfile", "cache/blobs/a", "cache/keep", ".dockerignore: cache\n!cache/keep"},

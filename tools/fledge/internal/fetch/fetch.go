@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"github.com/fledge-build/fledge/internal/agent"
+	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/recipe"
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 // Busybox that images get when the recipe names none: static, with musl, for amd64. There is none for arm64.
@@ -115,23 +117,26 @@ func (c *Client) fetch(arch string, pin func(*agent.Client) (*agent.Pin, error))
 	if err := os.MkdirAll(c.dir(), 0o755); err != nil {
 		return "", Pin{}, err
 	}
-	f, err := os.CreateTemp(c.dir(), ".program.*")
+	f, err := tempfile.Create(c.file("program")) // its digest comes last
 	if err != nil {
-		return "", Pin{}, err
+		return "", Pin{}, cli.About(err, c.dir())
 	}
-	defer os.Remove(f.Name()) // nothing to remove when it went well
-	defer f.Close()
 	remote := c.Remote
-	remote.Keep = func(string) agent.Sink { return &sink{file: f} }
+	remote.Keep = func(string) agent.Sink { return &sink{file: f.File} }
+	var file string
 	got, err := pin(&remote)
+	if err == nil {
+		err = f.Chmod(0o755)
+	}
+	if err == nil {
+		file = c.file(got.SHA256[arch])
+		err = f.Rename(file)
+	}
 	if err != nil {
-		return "", Pin{}, err
+		f.Discard()
+		return "", Pin{}, cli.About(err, c.dir())
 	}
-	if err := errors.Join(f.Chmod(0o755), f.Close()); err != nil {
-		return "", Pin{}, err
-	}
-	file := c.file(got.SHA256[arch])
-	return file, Pin{got.Version, got.SHA256[arch]}, os.Rename(f.Name(), file)
+	return file, Pin{got.Version, got.SHA256[arch]}, nil
 }
 
 // sink is a file that a program is written to.

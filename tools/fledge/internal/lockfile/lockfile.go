@@ -175,7 +175,7 @@ func (l *Lock) Write(path string) error {
 	if _, err := Parse(path, out); err != nil {
 		return err // what is written can be read
 	}
-	return cli.WriteFile(path, func(f *os.File) error {
+	return cli.WriteKept(path, 0o644, func(f *os.File) error {
 		_, err := f.Write(out)
 		return err
 	})

@@ -1,12 +1,12 @@
 package machine
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -98,7 +98,10 @@ func (o Options) initramfs(ctx context.Context, p *payload.Payload, name string,
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
 	}
-	return file, cli.WriteBuffered(file, func(w io.Writer) error { return bootfs.WriteGuest(w, guest, modules) })
+	return file, cli.WriteKept(file, 0o644, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 1<<18)
+		return cmp.Or(bootfs.WriteGuest(w, guest, modules), w.Flush())
+	})
 }
 
 // modulesOf are the modules that choose takes of a kernel's; none of a kernel that has all built in.

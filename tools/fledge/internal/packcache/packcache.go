@@ -71,7 +71,7 @@ func (c *Cache) pack(key string, add func(layerpack.Adder) error) (p Pack, err e
 		p.Size, p.Cached = info.Size(), true
 		return p, nil
 	}
-	err = cli.WriteFile(p.File, func(f *os.File) error {
+	err = cli.WriteKept(p.File, 0o644, func(f *os.File) error { // of the data nothing is verified when it is taken from here
 		if _, err := c.settings.Write(f, add); err != nil {
 			return err
 		}

@@ -173,7 +173,7 @@ func (c *Client) save(ctx context.Context, from daemonImage, ref Reference, path
 	}
 	defer resp.Body.Close()
 	p := Progress{Reference: ref.String(), Digest: from.id, Total: -1}
-	return cli.WriteFile(path, func(f *os.File) error {
+	return cli.WriteKept(path, 0o644, func(f *os.File) error {
 		_, err := io.Copy(f, io.TeeReader(resp.Body, writerFunc(func(b []byte) {
 			p.Done += int64(len(b))
 			c.progress(p)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 // folders are what builds keep: blobs, images and partial of package pull; programs of package fetch; packs of package
@@ -33,17 +34,10 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	list, err := os.ReadDir(dir)
-	if err != nil {
+	if err := makeTag(dir); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, tagName)
-	if len(list) == 0 {
-		if err := cli.WriteFile(file, func(f *os.File) error { _, err := f.WriteString(tag); return err }); err != nil {
-			return nil, err
-		}
-	}
-	f, err := openTag(file)
+	f, err := openTag(filepath.Join(dir, tagName))
 	if err != nil { // what is in it is kept all the same
 		return &Store{}, nil
 	}
@@ -52,6 +46,29 @@ func Open(dir string) (*Store, error) {
 		return &Store{}, nil
 	}
 	return &Store{f}, nil
+}
+
+// makeTag makes the tag of a folder that has nothing in it, one process at a time: another tag would have another lock.
+func makeTag(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lock(f, unix.LOCK_EX) // without locks Clean refuses anyway
+	list, err := f.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if !tempfile.Is(e.Name()) { // a tag that was never whole
+			return nil
+		}
+	}
+	return cli.WriteKept(filepath.Join(dir, tagName), 0o644, func(f *os.File) error {
+		_, err := f.WriteString(tag)
+		return err
+	})
 }
 
 // Close ends the use of the folder.

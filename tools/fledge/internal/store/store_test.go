@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -95,6 +96,54 @@ func TestForeign(t *testing.T) {
 		}
 		if !slices.Contains(files(t, dir), "blobs/sha256/0") {
 			t.Errorf("%s: the blob is gone", name)
+		}
+	}
+}
+
+// TestTagNeverWhole opens a folder in which a process was killed before its tag was whole: it is fledge's all the same.
+func TestTagNeverWhole(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".CACHEDIR.TAG.fledge-17"), "Signa")
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Clean(dir); err == nil || !strings.Contains(err.Error(), "a build is using it") {
+		t.Errorf("error %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := files(t, dir); !slices.Equal(got, []string{"CACHEDIR.TAG"}) {
+		t.Errorf("left are %q", got)
+	}
+}
+
+// TestOpenAtOnce has many open a new folder: as long as one of them does, nothing cleans it.
+func TestOpenAtOnce(t *testing.T) {
+	for range 50 {
+		dir := filepath.Join(t.TempDir(), "store")
+		var opening sync.WaitGroup
+		stores := make([]*Store, 8)
+		for i := range stores {
+			opening.Go(func() {
+				var err error
+				if stores[i], err = Open(dir); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		opening.Wait()
+		if t.Failed() {
+			return
+		}
+		for _, s := range stores {
+			if _, err := Clean(dir); err == nil || !strings.Contains(err.Error(), "a build is using it") {
+				t.Fatalf("error %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
