@@ -238,3 +238,8 @@ func withoutBase(want, got []string) []string {
 		return !own[path] && slices.Contains(baseFolders, path)
 	})
 }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
