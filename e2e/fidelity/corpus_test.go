@@ -16,42 +16,49 @@ import (
 
 // The file systems beside squashfs, which the kernel mounts.
 var (
-	erofsNone = settings{"erofs", "none", 0, 0}
-	erofsLZ4  = settings{"erofs", "lz4", 0, 0}
-	ext4      = settings{"ext4", "none", 0, 0}
+	erofsNone = harness.Settings{Kind: "erofs", Compression: "none"}
+	erofsLZ4  = harness.Settings{Kind: "erofs", Compression: "lz4"}
+	ext4      = harness.Settings{Kind: "ext4", Compression: "none"}
 )
+
+func squashfs(compression string, level, blockSize int) harness.Settings {
+	return harness.Settings{Kind: "squashfs", Compression: compression, Level: level, BlockSize: blockSize}
+}
 
 // The corpus, a Debian system with every kind of file, comes out as umoci unpacks it. xz, which takes minutes for it, is
 // compared on small layers (internal/squashfs).
 func TestCorpus(t *testing.T) {
 	harness.NeedSlow(t, "makes a Debian system and compares images of it")
-	testCorpus(t, corpus.Options{Compression: layers.Gzip}, []settings{
-		{"squashfs", "zstd", 3, 128 << 10}, {"squashfs", "gzip", 1, 128 << 10}, {"squashfs", "lz4", 0, 64 << 10},
-		{"squashfs", "none", 0, 128 << 10}, erofsNone, erofsLZ4, ext4,
+	testCorpus(t, corpus.Options{Compression: layers.Gzip}, []harness.Settings{
+		squashfs("zstd", 3, 128<<10), squashfs("gzip", 1, 128<<10), squashfs("lz4", 0, 64<<10),
+		squashfs("none", 0, 128<<10), erofsNone, erofsLZ4, ext4,
 	})
 }
 
 // So does a file of more than 4 GiB beside it.
 func TestCorpusHuge(t *testing.T) {
 	harness.NeedSlow(t, "unpacks 5 GB, twice")
-	testCorpus(t, corpus.Options{Compression: layers.Gzip, Huge: true}, []settings{{"squashfs", "zstd", 3, 1 << 20}, erofsNone, ext4})
+	testCorpus(t, corpus.Options{Compression: layers.Gzip, Huge: true}, []harness.Settings{squashfs("zstd", 3, 1<<20), erofsNone, ext4})
 }
 
-func testCorpus(t *testing.T, o corpus.Options, every []settings) {
+func testCorpus(t *testing.T, o corpus.Options, every []harness.Settings) {
 	imagetest.NeedRoot(t, "umoci", "unsquashfs", "mksquashfs")
 	layout := makeCorpus(t, o)
 	blobs, err := layers.Blobs(layout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := unpack(t, layout)
+	root, err := imagetest.UnpackImage(t, layout+":"+layers.Tag)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := imagetest.Describe(t, root)
 	t.Logf("%d names", len(want))
 	wantListing := listing(t, mksquashfs(t, root))
 	for i, s := range every {
 		t.Run(s.String(), func(t *testing.T) {
-			image := build(t, s, blobs...)
-			if s.filesystem == "squashfs" {
+			image := harness.MakeImage(t, s, blobs...)
+			if s.Kind == "squashfs" {
 				dir := extract(t, image)
 				compare(t, "extracted by unsquashfs", want, imagetest.Describe(t, dir))
 				if err := os.RemoveAll(dir); err != nil { // the huge file alone takes 5 GB
@@ -59,9 +66,9 @@ func testCorpus(t *testing.T, o corpus.Options, every []settings) {
 				}
 				compare(t, "unsquashfs -lln", wantListing, listing(t, image))
 			}
-			if i == 0 || s.filesystem != "squashfs" {
+			if i == 0 || s.Kind != "squashfs" {
 				t.Run("kernel", func(t *testing.T) {
-					compare(t, "mounted by the kernel", want, imagetest.Describe(t, imagetest.MountAs(t, s.filesystem, "ro", image)))
+					compare(t, "mounted by the kernel", want, imagetest.Describe(t, imagetest.MountAs(t, s.Kind, "ro", image)))
 				})
 			}
 		})
@@ -78,7 +85,7 @@ func TestCorpusLayerCompression(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if images[i], err = os.ReadFile(build(t, settings{"squashfs", "lz4", 0, 128 << 10}, blobs...)); err != nil {
+		if images[i], err = os.ReadFile(harness.MakeImage(t, squashfs("lz4", 0, 128<<10), blobs...)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,7 +3,6 @@
 package fidelity
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,57 +12,10 @@ import (
 	"testing"
 
 	"github.com/fledge-build/fledge/e2e/harness"
-	"github.com/fledge-build/fledge/e2e/layers"
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
-
-// settings are a file system, a compressor and what else decides over an image's bytes. Only squashfs has a level and a
-// block size.
-type settings struct {
-	filesystem  string
-	compression string
-	level       int
-	blockSize   int
-}
-
-func (s settings) String() string {
-	return fmt.Sprintf("%s-%s-%d-%d", s.filesystem, s.compression, s.level, s.blockSize)
-}
-
-func (s settings) flags() []string {
-	if s.filesystem != "squashfs" {
-		return []string{"--compression", s.compression}
-	}
-	return []string{
-		"--compression", s.compression, "--level", fmt.Sprint(s.level), "--block-size", fmt.Sprint(s.blockSize),
-	}
-}
-
-// build packs and links the layer files, base first, and returns the image.
-func build(t testing.TB, s settings, blobs ...string) string {
-	t.Helper()
-	dir := t.TempDir()
-	image := filepath.Join(dir, "image.img")
-	link := []string{"rootfs", "--filesystem", s.filesystem, "--out", image, "--digest-out", image + ".sha256"}
-	for i, blob := range blobs {
-		pack := filepath.Join(dir, fmt.Sprintf("%d.pack", i))
-		args := []string{"pack", "--for", s.filesystem, "--layer", blob, "--digest", "sha256:" + filepath.Base(blob), "--out", pack}
-		harness.MustPacker(t, append(args, s.flags()...)...)
-		link = append(link, "--pack", pack)
-	}
-	harness.MustPacker(t, append(link, s.flags()...)...)
-	return image
-}
-
-// unpack has umoci unpack a layout.
-func unpack(t testing.TB, layout string) string {
-	t.Helper()
-	bundle := filepath.Join(t.TempDir(), "bundle")
-	imagetest.Run(t, "umoci", "unpack", "--image", layout+":"+layers.Tag, bundle)
-	return filepath.Join(bundle, "rootfs")
-}
 
 // extract has unsquashfs extract an image.
 func extract(t testing.TB, image string) string {

@@ -29,7 +29,13 @@ const (
 	None Compression = "none"
 	Gzip Compression = "gzip"
 	Zstd Compression = "zstd"
+
+	// The same in pieces: a gzip member for every pieceSize bytes, or a zstd frame with a skippable one behind it.
+	GzipMembers Compression = "gzip members"
+	ZstdFrames  Compression = "zstd frames"
 )
+
+const pieceSize = 40000
 
 // Layer writes one layer's entries.
 type Layer func(w *Writer) error
@@ -142,8 +148,49 @@ func encode(compression Compression, w io.Writer) (string, io.WriteCloser, error
 		// One encoder, or the bytes would follow the number of cores.
 		encoder, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
 		return v1.MediaTypeImageLayerZstd, encoder, err
+	case GzipMembers:
+		return v1.MediaTypeImageLayerGzip, &pieces{w: w, of: Gzip}, nil
+	case ZstdFrames:
+		// A skippable frame of 3 bytes (RFC 8878, section 3.1.2).
+		return v1.MediaTypeImageLayerZstd, &pieces{w: w, of: Zstd, behind: "\x5e\x2a\x4d\x18\x03\x00\x00\x00abc"}, nil
 	}
-	return "", nil, fmt.Errorf("compression %q: want %s, %s or %s", compression, None, Gzip, Zstd)
+	return "", nil, fmt.Errorf("compression %q: want %s, %s, %s, %s or %s", compression, None, Gzip, Zstd, GzipMembers, ZstdFrames)
+}
+
+// pieces compresses each pieceSize bytes alone.
+type pieces struct {
+	w      io.Writer
+	of     Compression
+	behind string // what follows each piece
+	buf    []byte
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.buf = append(p.buf, b...)
+	for len(p.buf) > pieceSize {
+		if err := p.flush(pieceSize); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}
+
+func (p *pieces) Close() error { return p.flush(len(p.buf)) }
+
+func (p *pieces) flush(n int) error {
+	_, encoder, err := encode(p.of, p.w)
+	if err != nil {
+		return err
+	}
+	if _, err := encoder.Write(p.buf[:n]); err != nil {
+		return err
+	}
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	p.buf = p.buf[n:]
+	_, err = io.WriteString(p.w, p.behind)
+	return err
 }
 
 // Tar returns a layer's uncompressed bytes.

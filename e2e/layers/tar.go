@@ -7,7 +7,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -51,9 +52,6 @@ func (w *Writer) Add(h *tar.Header, body io.Reader) error {
 // --format=pax --sparse (sparse format 1.0: the map precedes the data). Go's archive/tar reads such entries but cannot
 // write them. Segments are in order, do not overlap and end within h.Size.
 func (w *Writer) AddSparse(h *tar.Header, segments []Segment) error {
-	if err := w.tar.Flush(); err != nil {
-		return err
-	}
 	data := sparseMap(segments)
 	for _, s := range segments {
 		data = append(data, s.Data...)
@@ -70,16 +68,23 @@ func (w *Writer) AddSparse(h *tar.Header, segments []Segment) error {
 	for name, value := range h.PAXRecords {
 		records[name] = value
 	}
-	pax := paxRecords(records)
+	pax := sortedRecords(records)
 	var out bytes.Buffer
-	out.Write(ustarHeader("././@PaxHeader", tar.TypeXHeader, 0o644, len(pax)))
-	out.Write(pad(pax))
-	out.Write(ustarHeader("GNUSparseFile.0", tar.TypeReg, h.Mode, len(data)))
-	out.Write(pad(data))
-	if _, err := w.out.Write(out.Bytes()); err != nil {
+	out.Write(Raw{Name: "././@PaxHeader", Type: tar.TypeXHeader, Mode: Octal(0o644, 8)}.Entry(string(pax)))
+	out.Write(Raw{Name: "GNUSparseFile.0", Type: tar.TypeReg, Mode: Octal(h.Mode, 8)}.Entry(string(data)))
+	if err := w.AddRaw(out.Bytes()); err != nil {
 		return fmt.Errorf("tar entry %q: %w", h.Name, err)
 	}
 	return nil
+}
+
+// AddRaw writes whole tar blocks as they are: what Raw makes.
+func (w *Writer) AddRaw(blocks []byte) error {
+	if err := w.tar.Flush(); err != nil {
+		return err
+	}
+	_, err := w.out.Write(blocks)
+	return err
 }
 
 // sparseMap is the map in front of a sparse file's data: decimal numbers, each on a line, padded to a tar block.
@@ -99,34 +104,11 @@ func pad(b []byte) []byte {
 	return b
 }
 
-// paxRecords renders extended header records, each "LENGTH KEY=VALUE\n" where LENGTH counts itself (POSIX.1-2001, pax).
-func paxRecords(records map[string]string) []byte {
-	keys := make([]string, 0, len(records))
-	for k := range records {
-		keys = append(keys, k)
+// sortedRecords renders extended header records in the order of their keys.
+func sortedRecords(records map[string]string) []byte {
+	var b []byte
+	for _, k := range slices.Sorted(maps.Keys(records)) {
+		b = append(b, Record(k, records[k])...)
 	}
-	sort.Strings(keys)
-	var b bytes.Buffer
-	for _, k := range keys {
-		rest := len(k) + len(records[k]) + len(" =\n")
-		size := rest + len(strconv.Itoa(rest))
-		size = rest + len(strconv.Itoa(size))
-		fmt.Fprintf(&b, "%d %s=%s\n", size, k, records[k])
-	}
-	return b.Bytes()
-}
-
-func ustarHeader(name string, typeflag byte, mode int64, size int) []byte {
-	h := make([]byte, tarBlock)
-	copy(h, name)
-	copy(h[100:], fmt.Sprintf("%07o\x00%07o\x00%07o\x00%011o\x00%011o\x00", mode, 0, 0, size, 0))
-	copy(h[148:156], "        ")
-	h[156] = typeflag
-	copy(h[257:], "ustar\x0000")
-	sum := 0
-	for _, c := range h {
-		sum += int(c)
-	}
-	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return h
+	return b
 }

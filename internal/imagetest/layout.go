@@ -83,10 +83,17 @@ func Run(t testing.TB, name string, args ...string) string {
 // the root file system, or umoci's error. It needs root.
 func Unpack(t testing.TB, layers ...string) (rootfs string, err error) {
 	t.Helper()
-	NeedRoot(t, "umoci")
-	layout, bundle := filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "bundle")
+	layout := filepath.Join(t.TempDir(), "layout")
 	writeLayout(t, layout, layers)
-	out, err := exec.Command("umoci", "unpack", "--image", layout+":test", bundle).CombinedOutput()
+	return UnpackImage(t, layout+":test")
+}
+
+// UnpackImage is Unpack for an image of an OCI layout, given as FOLDER:TAG.
+func UnpackImage(t testing.TB, image string) (rootfs string, err error) {
+	t.Helper()
+	NeedRoot(t, "umoci")
+	bundle := filepath.Join(t.TempDir(), "bundle")
+	out, err := exec.Command("umoci", "unpack", "--image", image, bundle).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("umoci unpack: %w\n%s", err, out)
 	}

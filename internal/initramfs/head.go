@@ -63,7 +63,7 @@ func writeHead(w io.Writer, records []record) error {
 			return fmt.Errorf("%q: %w", r.names[0], err)
 		}
 		if r.node.Type == fstree.Directory {
-			h.Links, h.Inode = r.node.Links, 1
+			h.Links, h.Inode = 1, 1 // with more links libarchive takes the same number for a hard link, of folders too
 		} else {
 			cpiopack.SetInode(&h, r.names)
 		}

@@ -63,9 +63,9 @@ func TestTarEntries(t *testing.T) {
 			with(other, func(e *fstree.Entry) { e.Path, e.Type = ".", fstree.Directory })},
 		{"root of kaniko", header(tar.TypeDir, "/", ""),
 			with(other, func(e *fstree.Entry) { e.Path, e.Type = ".", fstree.Directory })},
-		{"32 bit ids", meta(func(h *tar.Header) { h.Uid, h.Gid = math.MaxUint32, 1<<31 }),
+		{"32 bit ids", meta(func(h *tar.Header) { h.Uid, h.Gid = math.MaxUint32-1, 1<<31 }),
 			with(other, func(e *fstree.Entry) {
-				e.Path, e.Type, e.UID, e.GID = "meta", fstree.Directory, math.MaxUint32, 1<<31
+				e.Path, e.Type, e.UID, e.GID = "meta", fstree.Directory, math.MaxUint32-1, 1<<31
 			})},
 		{"time before 1970, rounded down", meta(func(h *tar.Header) { h.ModTime = time.Unix(-5, 5e8); h.Format = tar.FormatPAX }),
 			with(other, func(e *fstree.Entry) { e.Path, e.Type, e.ModTime = "meta", fstree.Directory, -5 })},
@@ -126,6 +126,8 @@ func TestTarErrors(t *testing.T) {
 	ids.Uid, ids.Format = -1, tar.FormatGNU
 	bigID := header(0, "ids", "")
 	bigID.Gid, bigID.Format = 1<<32, tar.FormatGNU
+	noID := header(0, "ids", "")
+	noID.Uid, noID.Format = math.MaxUint32, tar.FormatGNU
 	badXattr := header(0, "x", "")
 	badXattr.PAXRecords = map[string]string{"LIBARCHIVE.xattr.user.a": "?"}
 	for _, c := range []struct {
@@ -145,6 +147,7 @@ func TestTarErrors(t *testing.T) {
 		{"symlink to nothing", `entry "l": symlink target is empty`, one(tar.TypeSymlink, "l", "")},
 		{"negative uid", `entry "ids": uid -1 does not fit`, archive(t, ids)},
 		{"large gid", `entry "ids": gid 4294967296 does not fit`, archive(t, bigID)},
+		{"no uid", `entry "ids": uid 4294967295 is no owner to Linux`, archive(t, noID)},
 		{"xattr", `entry "x": PAX record "LIBARCHIVE.xattr.user.a"`, archive(t, badXattr)},
 		{"unknown type", `entry "good": unknown type 'V'`, patch(good, 156, "V")},
 		{"long name element", "Linux allows 255", one(0, "d/"+strings.Repeat("n", 256), "")},

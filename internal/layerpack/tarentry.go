@@ -20,10 +20,10 @@ func entryOf(h *tar.Header) (fstree.Entry, error) {
 	if e.Path, err = cleanName(h.Name); err != nil {
 		return e, err
 	}
-	if e.UID, err = id("uid", int64(h.Uid)); err != nil {
+	if e.UID, err = owner("uid", int64(h.Uid)); err != nil {
 		return e, err
 	}
-	if e.GID, err = id("gid", int64(h.Gid)); err != nil {
+	if e.GID, err = owner("gid", int64(h.Gid)); err != nil {
 		return e, err
 	}
 	if err := setType(&e, h); err != nil {
@@ -62,6 +62,14 @@ func setType(e *fstree.Entry, h *tar.Header) (err error) {
 		return fmt.Errorf("unknown type %q", h.Typeflag)
 	}
 	return nil
+}
+
+// owner is id without the last number, which Linux keeps for "no owner" and shows as that of nobody.
+func owner(what string, v int64) (uint32, error) {
+	if v == math.MaxUint32 {
+		return 0, fmt.Errorf("%s %d is no owner to Linux, which has them up to %d", what, v, math.MaxUint32-1)
+	}
+	return id(what, v)
 }
 
 func id(what string, v int64) (uint32, error) {
