@@ -90,7 +90,7 @@ func TestImages(t *testing.T) {
 	}
 	w.declarations = append(w.declarations, fmt.Sprintf(
 		"fledge.registry(\n    host = %q,\n    service = %q,\n    token_url = %q,\n)", tokens.Addr, registrytest.TokenService, tokenURL))
-	w.consumer = newConsumer(t, []string{"--host_jvm_args=-Djavax.net.ssl.trustStore=" + trustStore(t, id)},
+	w.consumer = newConsumer(t, []string{"--host_jvm_args=-Djavax.net.ssl.trustStore=" + registrytest.TrustStore(t, id)},
 		"rewrite mirrored.invalid/(.*) http://"+open.Addr+"/$1\n", w.names, w.declarations)
 	for _, c := range cases {
 		t.Run(c.name, c.run)

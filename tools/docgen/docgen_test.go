@@ -36,7 +36,7 @@ func sample() []byte {
 		6, "//x:defs.bzl",
 		2, message(1, "ThingInfo", 2, "A thing.\n\nOf any kind.", 3, message(1, "parts", 2, "list:\n\n- `a`\n- `b`")),
 		1, message(1, "thing_test", 2, "Tests a\nthing. Twice.", 3, message(1, "name", 2, "Bazel's.", 3, 1, 4, 1)),
-		1, message(1, "thing", 2, "Makes one, see docs/things.md.",
+		1, message(1, "thing", 2, "Makes one, see docs/all-things.md.",
 			3, message(1, "z", 2, "How many | which.", 3, 2, 6, "3"),
 			3, message(1, "a", 2, "From.", 3, 3, 6, "None", 5, message(1, "ThingInfo", 1, "OtherInfo")),
 			3, message(1, "src", 2, "Source \u00e2\u0080\u00a6", 3, 7, 4, 1, 99, 5),

@@ -109,7 +109,7 @@ func anchor(heading string) string {
 }
 
 var (
-	docsFile = regexp.MustCompile(`\bdocs/([a-z]+\.md)\b`)
+	docsFile = regexp.MustCompile(`\bdocs/([a-z-]+\.md)\b`)
 	listItem = regexp.MustCompile(`\n+- `)
 )
 

@@ -1,4 +1,4 @@
-package registry
+package registrytest
 
 import (
 	"bytes"
@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/fledge-build/fledge/internal/registrytest"
 )
 
-// trustStore writes the identity and the machine's own roots as a Java key store, which is what Bazel's JVM reads:
+// TrustStore writes the identity and the machine's own roots as a Java key store, which is what Bazel's JVM reads:
 // magic, version and entries (sun.security.provider.JavaKeyStore); the checksum after them is read with a password only.
-func trustStore(t *testing.T, id *registrytest.Identity) string {
+func TrustStore(t testing.TB, id *Identity) string {
 	t.Helper()
 	certificates := [][]byte{id.DER}
 	system, _ := os.ReadFile("/etc/ssl/certs/ca-certificates.crt") // none is fine: then Bazel trusts the test alone
@@ -37,6 +35,8 @@ func trustStore(t *testing.T, id *registrytest.Identity) string {
 		put(uint32(len(der)), der)
 	}
 	path := filepath.Join(t.TempDir(), "trust.jks")
-	writeFile(t, path, b.String(), 0o600)
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
