@@ -9,11 +9,13 @@ load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "check_path", "pack_mappings", "pack_mappings_of")
 load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "initramfs_packs_aspect", "packs_of")
+load(":sbom.bzl", "SBOM_ATTRS", "SBOM_TOOL", "add_image", "add_mappings", "add_materials", "add_part", "common_parameters", "label_or_none", "new_parts", "sbom_groups")
 
 _AGENT_PATH = "/bin/kestrel"
 
 # Where the file of init = "//a:label" goes.
 _CUSTOM_INIT_PATH = "/sbin/init"
+_BUSYBOX_PATH = "/bin/busybox"
 
 _EXTENSIONS = {
     "gzip": ".cpio.gz",
@@ -113,6 +115,32 @@ def _link(ctx, image_packs, fill_packs, packs, required):
     )
     return out, digest, unpacked
 
+def _parts(ctx):
+    """Lists what the initramfs is made of, in the order of its layers."""
+    parts = new_parts(ctx)
+    add_image(ctx, parts, ctx.attr.image)
+    if ctx.attr.busybox:
+        add_part(parts, "busybox", ctx.attr.busybox.label, ctx.file.busybox, _BUSYBOX_PATH)
+    if ctx.attr.init_path != "none":
+        add_part(parts, "init", ctx.attr._init.label, ctx.file._init, "/init")
+    if ctx.attr.init_file:
+        add_mappings(ctx, parts, "mapping", {ctx.attr.init_file: _CUSTOM_INIT_PATH})
+    if ctx.attr.agent:
+        add_mappings(ctx, parts, "agent", {ctx.attr.agent: _AGENT_PATH})
+    add_mappings(ctx, parts, "mapping", ctx.attr.mappings)
+    add_materials(ctx, parts, kernels = [ctx.attr.kernel], files = [])
+    return parts
+
+def _parameters(ctx):
+    """What was asked for, of the attributes that the initramfs depends on."""
+    return common_parameters(ctx) | {
+        "busybox": label_or_none(ctx.attr.busybox),
+        "init": label_or_none(ctx.attr.init_file) or ctx.attr.init_path or None,
+        "lint": ctx.attr.lint,
+        "rule": "fledge_initramfs",
+        "strict_xattrs": ctx.attr.strict_xattrs,
+    }
+
 def _initramfs_impl(ctx):
     image_packs, config = [], None
     if ctx.attr.image:
@@ -132,6 +160,14 @@ def _initramfs_impl(ctx):
         initramfs_digest = digest,
         unpacked = unpacked,
     )
+    groups = sbom_groups(
+        ctx,
+        parts = _parts,
+        parameters = _parameters,
+        image = initramfs,
+        digest = digest,
+        manifest = manifest,
+    )
     return [
         DefaultInfo(files = depset([initramfs, manifest])),
         OutputGroupInfo(
@@ -139,6 +175,7 @@ def _initramfs_impl(ctx):
             initramfs = depset([initramfs]),
             manifest = depset([manifest]),
             packs = depset(image_packs + fill_packs + packs),
+            **groups
         ),
         FledgeImageInfo(
             arch = guest_arch(ctx),
@@ -154,7 +191,7 @@ def _initramfs_impl(ctx):
 _initramfs = rule(
     implementation = _initramfs_impl,
     doc = "What the macro fledge_initramfs declares.",
-    attrs = INITRAMFS_COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
+    attrs = INITRAMFS_COMPRESSION_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | SBOM_ATTRS | {
         "agent": attr.label(allow_files = True),
         "busybox": attr.label(allow_single_file = True),
         "image": attr.label(allow_files = True, aspects = [initramfs_packs_aspect]),
@@ -223,6 +260,8 @@ def fledge_initramfs(
     | `initramfs`, `manifest` | one of these |
     | `digests` | `NAME.cpio.gz.sha256`: `sha256:HEX` and a newline |
     | `packs` | the layer packs |
+    | `sbom` | `NAME.spdx.json`, what the initramfs holds; with `--@fledge//fledge/settings:sbom`, see docs/sbom.md |
+    | `provenance` | `NAME.provenance.json`, how it was built; with the same flag |
 
     | action (mnemonic) | what it makes |
     |---|---|
@@ -230,6 +269,7 @@ def fledge_initramfs(
     | `FledgePackBusybox`, `FledgePackInit`, `FledgePackFiles` | those of busybox, init, agent and mappings |
     | `FledgeLinkInitramfs` | `NAME.cpio.gz` from the packs |
     | `FledgeManifest` | `NAME.manifest.json`; it reads the digest, not the initramfs |
+    | `FledgeSbom`, `FledgeProvenance` | `NAME.spdx.json`, `NAME.provenance.json`; they read the layers and the digest |
 
     Args:
       name: of the target.
@@ -287,6 +327,7 @@ def fledge_initramfs(
         manifest = manifest,
         mappings = mappings,
         modes = modes,
+        sbom_tool = SBOM_TOOL,
         strict_xattrs = strict_xattrs,
         **kwargs
     )

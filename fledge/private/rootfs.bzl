@@ -10,6 +10,7 @@ load(":kernel_info.bzl", "FledgeKernelInfo")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "pack_mappings", "pack_mappings_of")
 load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "packs_aspect", "packs_of")
+load(":sbom.bzl", "SBOM_ATTRS", "SBOM_TOOL", "add_image", "add_mappings", "add_materials", "add_part", "common_parameters", "label_or_none", "new_parts", "sbom_groups")
 
 _AGENT_PATH = "/bin/kestrel"
 
@@ -138,6 +139,33 @@ def _boot_initramfs(ctx, verity):
     )
     return out, digest
 
+def _parts(ctx):
+    """Lists what the image and its boot initramfs are made of."""
+    parts = new_parts(ctx)
+    add_image(ctx, parts, ctx.attr.image)
+    if ctx.attr.agent:
+        add_mappings(ctx, parts, "agent", {ctx.attr.agent: _AGENT_PATH})
+    add_mappings(ctx, parts, "mapping", ctx.attr.mappings)
+    add_part(parts, "init", ctx.attr._init.label, ctx.file._init)
+    add_materials(ctx, parts, kernels = [ctx.attr.kernel, ctx.attr.fill_kernel], files = [ctx.file.mkfs])
+    return parts
+
+def _parameters(ctx):
+    """What was asked for, of the attributes that the image depends on."""
+    return common_parameters(ctx) | {
+        "block_size": ctx.attr.block_size,
+        "fill_kernel": label_or_none(ctx.attr.fill_kernel),
+        "filesystem": ctx.attr.filesystem,
+        "journal": ctx.attr.journal,
+        "mkfs": label_or_none(ctx.attr.mkfs),
+        "overlay_size": ctx.attr.overlay_size,
+        "preallocate": ctx.attr.preallocate,
+        "rule": "fledge_rootfs",
+        "size_buffer_mb": ctx.attr.size_buffer_mb,
+        "verity": ctx.attr.verity,
+        "verity_root_hash": ctx.attr.verity_root_hash,
+    }
+
 def _fledge_rootfs_impl(ctx):
     _check_attributes(ctx)
     packs, config = [], None
@@ -162,6 +190,16 @@ def _fledge_rootfs_impl(ctx):
         initramfs = initramfs,
         initramfs_digest = initramfs_digest,
     )
+    groups = sbom_groups(
+        ctx,
+        parts = _parts,
+        parameters = _parameters,
+        image = rootfs,
+        digest = rootfs_digest,
+        manifest = manifest,
+        boot = initramfs,
+        boot_digest = initramfs_digest,
+    )
     return [
         DefaultInfo(files = depset([rootfs, initramfs, manifest])),
         OutputGroupInfo(
@@ -171,6 +209,7 @@ def _fledge_rootfs_impl(ctx):
             packs = depset(packs),
             rootfs = depset([rootfs]),
             verity = depset([linked.verity] if linked.verity else []),
+            **groups
         ),
         FledgeImageInfo(
             arch = guest_arch(ctx),
@@ -186,7 +225,7 @@ def _fledge_rootfs_impl(ctx):
 _rootfs = rule(
     implementation = _fledge_rootfs_impl,
     doc = "What the macro fledge_rootfs declares.",
-    attrs = COMPRESSION_ATTRS | FILL_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | {
+    attrs = COMPRESSION_ATTRS | FILL_ATTRS | PACKER_ATTR | INIT_ATTRS | MANIFEST_ATTRS | MAPPING_ATTRS | SBOM_ATTRS | {
         "agent": attr.label(allow_files = True),
         "image": attr.label(allow_files = True, aspects = [packs_aspect]),
         "journal": attr.bool(),
@@ -257,6 +296,8 @@ def fledge_rootfs(
     | `digests` | `NAME.img.sha256`, `NAME.initramfs.cpio.gz.sha256`: `sha256:HEX` and a newline |
     | `verity` | `NAME.verity.json`, with `verity`: root hash, salt and place of the hash tree |
     | `packs` | the layer packs, base layer first; of a layout or tar, a directory of them |
+    | `sbom` | `NAME.spdx.json`, what the image holds; with `--@fledge//fledge/settings:sbom`, see docs/sbom.md |
+    | `provenance` | `NAME.provenance.json`, how it was built; with the same flag |
 
     | action (mnemonic) | what it makes |
     |---|---|
@@ -267,6 +308,7 @@ def fledge_rootfs(
     | `FledgeGuestInitramfs`, `FledgeFill` | the machine that fills xfs and btrfs; `NAME.img` from the ext4 image |
     | `FledgeBootInitramfs` | `NAME.initramfs.cpio.gz` |
     | `FledgeManifest` | `NAME.manifest.json`; it reads the digests, not the images |
+    | `FledgeSbom`, `FledgeProvenance` | `NAME.spdx.json`, `NAME.provenance.json`; they read the layers and the digests |
 
     Args:
       name: of the target.
@@ -349,6 +391,7 @@ def fledge_rootfs(
         modes = modes,
         overlay_size = overlay_size,
         preallocate = preallocate,
+        sbom_tool = SBOM_TOOL,
         size_buffer_mb = size_buffer_mb,
         verity = verity,
         verity_root_hash = verity_root_hash,

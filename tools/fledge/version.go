@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fledge-build/fledge/internal/release"
 	"github.com/fledge-build/fledge/tools/fledge/internal/payload"
 )
 
-// version is that of the module in MODULE.bazel, as a test says.
-const version = "0.1.0"
+const version = release.Version
 
 // versionInfo is what fledge version tells; with --json as an object with these keys.
 type versionInfo struct {

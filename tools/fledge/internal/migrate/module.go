@@ -8,10 +8,11 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/fledge-build/fledge/internal/agent/modulefile"
+	"github.com/fledge-build/fledge/internal/release"
 )
 
 // ModuleVersion is the version of Fledge's Bazel module.
-const ModuleVersion = "0.1.0"
+const ModuleVersion = release.Version
 
 // Module gives a MODULE.bazel with what the rules need: src, which errors call file, with the dependency on Fledge and its
 // tags changed or added. An empty src gives a new file.
