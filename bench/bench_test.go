@@ -36,7 +36,7 @@ func TestGoals(t *testing.T) {
 		named(fledgeApp, zstd15): {wall: 1}, named(copyHash, zstd15): {wall: 1}, named(fledgeLink, zstd15): {wall: 1, peak: 31 << 20},
 	}
 	var b strings.Builder
-	writeGoals(&b, goals(got, []setting{zstd15}, false))
+	writeGoals(&b, goals(got))
 	for _, line := range []string{
 		"| a | cold size / mksquashfs, zstd 15, 128K blocks | 1× | 1.001× | yes |",
 		"| a | cold time / mksquashfs, zstd 15, 128K blocks | 2× | 1× | **no** |",

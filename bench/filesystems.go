@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"strings"
 
 	"github.com/fledge-build/fledge/e2e/layers"
 	"github.com/fledge-build/fledge/internal/layerpack"
@@ -45,25 +45,21 @@ func (k imageKind) String() string {
 	return k.name + " " + k.flags[1]
 }
 
-// compareFilesystems measures EROFS and ext4 images of the corpus against mkfs.erofs and mke2fs on the unpacked tree.
-func compareFilesystems(o options, t tools, d folder, c corpusFiles) error {
-	for program, pkg := range map[string]string{"mkfs.erofs": "erofs-utils", "mke2fs": "e2fsprogs"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w (apt install %s)", err, pkg)
-		}
+func (k imageKind) slug() string { return strings.ReplaceAll(k.String(), " ", "-") }
+
+// fsGroups are EROFS and ext4 images of the corpus against mkfs.erofs and mke2fs on the unpacked tree.
+func (t tools) fsGroups(d folder, c corpusFiles, today bool) (groups []group, err error) {
+	if err := need(map[string]string{"mkfs.erofs": "erofs-utils", "mke2fs": "e2fsprogs"}); err != nil {
+		return nil, err
 	}
 	plain, err := decompressAll(d, c.blobs)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	all := map[string]figures{}
 	for _, k := range imageKinds {
-		if err := report(k.String(), t.fsTasks(d, c, plain, k, o.today), o.rounds, fsPeer+k.peer, all); err != nil {
-			return err
-		}
+		groups = append(groups, group{k.String(), k.slug(), k.String(), fsPeer + k.peer, t.fsTasks(d, c, plain, k, today)})
 	}
-	writeGoals(os.Stdout, fsGoals(all))
-	return nil
+	return groups, nil
 }
 
 // decompressAll writes the layers as plain tar files.
@@ -121,7 +117,7 @@ func (t tools) fsTasks(d folder, c corpusFiles, plain []string, k imageKind, tod
 		run.steps = append(run.steps, link(image, run.made))
 		return run
 	}
-	image, linked, peer, bundle := d.file("%s.img", k.name), d.file("%s.linked.img", k.name), d.file("peer.img"), d.file("bundle")
+	image, linked, peer, bundle := d.file("%s.img", k.slug()), d.file("%s.linked.img", k.slug()), d.file("peer.img"), d.file("bundle")
 	first := cold(fsCold, image, c.blobs)
 	packs, app := first.made, len(first.made)-1
 	list := []task{
@@ -139,17 +135,20 @@ func (t tools) fsTasks(d folder, c corpusFiles, plain []string, k imageKind, tod
 	return list
 }
 
-// fsGoals judges the figures of compareFilesystems.
+// fsGoals judges the figures of fsGroups.
 func fsGoals(got map[string]figures) (list []goal) {
 	for _, k := range imageKinds {
-		peer := got[fsPeer+k.peer]
+		peer, ok := got[fsPeer+k.peer]
+		if !ok {
+			continue
+		}
 		for _, what := range []string{fsCold, fsPlain} {
-			f := got[what+", "+k.String()]
-			list = append(list, goal{k.String(), "time of " + what + " / " + k.peer, ratio(f.wall, peer.wall), k.limit, "×"})
+			name := what + ", " + k.String()
+			list = append(list, goal{k.name, "time of " + name + " / " + k.peer, ratio(got[name].wall, peer.wall), k.limit, "×", name})
 		}
 		if k.name == "erofs" {
 			size := got[fsCold+", "+k.String()].size
-			list = append(list, goal{k.String(), "size / " + k.peer, ratio(size, peer.size), 1, "×"})
+			list = append(list, goal{k.name, "size of " + k.String() + " / " + k.peer, ratio(size, peer.size), 1, "×", fsCold + ", " + k.String()})
 		}
 	}
 	return list

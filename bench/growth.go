@@ -3,8 +3,6 @@ package main
 import (
 	"archive/tar"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -23,13 +21,13 @@ func (t tools) growthTasks(d folder) ([]task, error) {
 	var bases []string
 	for i := range 10 {
 		pack := d.file("base%d.pack", i)
-		if err := t.packOnce(d, s, pack, noiseLayer(uint64(i), baseBytes)); err != nil {
+		if err := t.packOnce(d, s, pack, layers.Noise(fmt.Sprintf("layer%d", i), "", baseBytes)); err != nil {
 			return nil, err
 		}
 		bases = append(bases, pack)
 	}
 	appTar, appPack := d.file("app.tar"), d.file("app.pack")
-	if err := writeTar(appTar, noiseLayer(99, 10<<20)); err != nil {
+	if err := layers.WriteTar(appTar, layers.Noise("app", "", 10<<20)); err != nil {
 		return nil, err
 	}
 	million := d.file("million.pack")
@@ -62,7 +60,7 @@ const (
 // packOnce packs a layer outside of the measurement.
 func (t tools) packOnce(d folder, s setting, pack string, layer layers.Layer) error {
 	file := d.file("layer.tar")
-	if err := writeTar(file, layer); err != nil {
+	if err := layers.WriteTar(file, layer); err != nil {
 		return err
 	}
 	defer os.Remove(file)
@@ -70,40 +68,7 @@ func (t tools) packOnce(d folder, s setting, pack string, layer layers.Layer) er
 	return err
 }
 
-func writeTar(path string, layer layers.Layer) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	w := layers.NewWriter(f)
-	if err := layer(w); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
 var layerTime = time.Unix(1700000000, 0)
-
-// noiseLayer is files of 100 KB of noise, size bytes in all.
-func noiseLayer(seed uint64, size int64) layers.Layer {
-	return func(w *layers.Writer) error {
-		source := rand.NewChaCha8([32]byte{0: byte(seed)})
-		const fileSize = 100_000
-		for i := int64(0); i*fileSize < size; i++ {
-			h := &tar.Header{
-				Name: fmt.Sprintf("layer%d/file%d", seed, i), Typeflag: tar.TypeReg, Mode: 0o644, Size: fileSize, ModTime: layerTime,
-			}
-			if err := w.Add(h, io.LimitReader(source, fileSize)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
 
 // manyFilesLayer is a million small files, a thousand a folder.
 func manyFilesLayer(w *layers.Writer) error {

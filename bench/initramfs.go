@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os/exec"
 	"runtime"
 )
 
@@ -10,47 +9,43 @@ import (
 const (
 	ramCold = "fledge initramfs, cold"
 	ramApp  = "fledge initramfs, app layer changed"
-	ramPeer = "find + cpio"
+	ramPeer = "find + cpio + "
 )
 
-// ramSetting is a compressor of initramfs images and the program that peers compress with.
+// ramSetting is a compressor of initramfs images and the programs that peers compress with.
 type ramSetting struct {
 	name  string
 	level int
-	peer  string // reads and writes standard streams
+	peers []string // read and write standard streams; ratios are to the first
 }
 
 func ramSettings() []ramSetting {
 	cores := runtime.NumCPU()
 	return []ramSetting{
-		{"gzip", 9, fmt.Sprintf("pigz -9 -p%d", cores)},
-		{"gzip", 6, fmt.Sprintf("pigz -6 -p%d", cores)},
-		{"zstd", 15, fmt.Sprintf("zstd -q -15 -T%d", cores)},
-		{"zstd", 3, fmt.Sprintf("zstd -q -3 -T%d", cores)},
+		{"gzip", 9, []string{fmt.Sprintf("pigz -9 -p%d", cores), "gzip -9"}},
+		{"gzip", 6, []string{fmt.Sprintf("pigz -6 -p%d", cores)}},
+		{"zstd", 15, []string{fmt.Sprintf("zstd -q -15 -T%d", cores)}},
+		{"zstd", 3, []string{fmt.Sprintf("zstd -q -3 -T%d", cores)}},
 	}
 }
 
 func (s ramSetting) String() string { return fmt.Sprintf("%s %d", s.name, s.level) }
 
-// compareInitramfs measures initramfs images of the corpus against find | cpio | compressor on the unpacked tree.
-func compareInitramfs(o options, t tools, d folder, c corpusFiles) error {
-	for _, program := range []string{"cpio", "pigz", "zstd"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w (apt install %s)", err, program)
-		}
+// ramGroups are initramfs images of the corpus against find | cpio | compressor on the unpacked tree.
+func (t tools) ramGroups(d folder, c corpusFiles) (groups []group, err error) {
+	if err := need(map[string]string{"cpio": "cpio", "pigz": "pigz", "zstd": "zstd"}); err != nil {
+		return nil, err
 	}
 	for _, s := range ramSettings() {
-		all := map[string]figures{}
-		peer := ramPeer + " + " + s.peer
-		if err := report("initramfs, "+s.String(), t.ramTasks(d, c, s, peer), o.rounds, peer, all); err != nil {
-			return err
-		}
+		tasks := t.ramTasks(d, c, s)
+		slug := fmt.Sprintf("initramfs-%s%d", s.name, s.level)
+		groups = append(groups, group{"initramfs, " + s.String(), slug, s.String(), ramPeer + s.peers[0], tasks})
 	}
-	return nil
+	return groups, nil
 }
 
 // ramTasks are the tasks of one setting; the first makes the packs that the second links.
-func (t tools) ramTasks(d folder, c corpusFiles, s ramSetting, peer string) []task {
+func (t tools) ramTasks(d folder, c corpusFiles, s ramSetting) []task {
 	flags := []string{"--compression", s.name, "--level", fmt.Sprint(s.level)}
 	pack := func(layer, pack string) step {
 		return append(step{t.packer, "pack", "--for", "initramfs", "--layer", layer, "--out", pack}, flags...)
@@ -66,12 +61,15 @@ func (t tools) ramTasks(d folder, c corpusFiles, s ramSetting, peer string) []ta
 	}
 	cold.steps = append(cold.steps, link)
 	app := len(packs) - 1
-	out := d.file("peer.cpio")
-	return []task{
+	list := []task{
 		cold,
 		{name: ramApp + ", " + s.String(), output: image, steps: []step{pack(c.blobs[app], packs[app]), link}},
-		{name: peer, output: out, steps: []step{{
-			"sh", "-c", `cd "$1" && find . | cpio -o -H newc --quiet | ` + s.peer + ` >"$2"`, "sh", c.tree, out,
-		}}},
 	}
+	out := d.file("peer.cpio")
+	for _, peer := range s.peers {
+		list = append(list, task{name: ramPeer + peer, output: out, steps: []step{{
+			"sh", "-c", `cd "$1" && find . | cpio -o -H newc --quiet | ` + peer + ` >"$2"`, "sh", c.tree, out,
+		}}})
+	}
+	return list
 }

@@ -25,6 +25,24 @@ type task struct {
 	scratch []string // files and folders that must not be there before a run, and do not stay
 }
 
+// group is tasks that a table compares.
+type group struct {
+	title string
+	slug  string // of its drawing, or "": it has none
+	of    string // what the names of tasks end with, after ", ", and a table leaves out, or ""
+	peer  string // name of the task that ratios are to, or ""
+	tasks []task
+}
+
+// measureGroups runs the tasks of all groups once a round.
+func measureGroups(groups []group, rounds int, progress io.Writer) (map[string]figures, error) {
+	var tasks []task
+	for _, g := range groups {
+		tasks = append(tasks, g.tasks...)
+	}
+	return measure(tasks, rounds, progress)
+}
+
 // figures are what a task took, the medians of its runs.
 type figures struct {
 	wall time.Duration

@@ -3,101 +3,150 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
+	"strings"
+
+	"github.com/fledge-build/fledge/bench/plot"
 )
 
-// writeTable lists the figures of tasks, each with its time as a ratio to that of peer, if it is given.
-func writeTable(w io.Writer, title string, tasks []task, got map[string]figures, peer string) {
-	fmt.Fprintf(w, "### %s\n\n| what | s | CPU s | peak MB | output MB | time ratio | size ratio |\n|---|---|---|---|---|---|---|\n", title)
-	for _, t := range tasks {
-		f := got[t.name]
-		timeRatio, sizeRatio := "", ""
-		if p, ok := got[peer]; ok {
-			timeRatio = fmt.Sprintf("%.3f", ratio(f.wall, p.wall))
-			sizeRatio = fmt.Sprintf("%.4f", ratio(f.size, p.size))
+// report is what the tables, drawings and goals of a run are made of.
+type report struct {
+	Run      runInfo   `json:"run"`
+	Tables   []table   `json:"tables"`
+	Goals    []goal    `json:"goals"`
+	Profiles []profile `json:"profiles,omitempty"`
+}
+
+// table compares tasks.
+type table struct {
+	Title string `json:"title"`
+	Slug  string `json:"slug,omitempty"` // of its drawing
+	Peer  string `json:"peer,omitempty"` // the row that ratios are to
+	Rows  []row  `json:"rows"`
+}
+
+// row is the figures of a task.
+type row struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu_seconds,omitempty"`
+	Peak    int64   `json:"peak_bytes,omitempty"`
+	Size    int64   `json:"output_bytes,omitempty"`
+}
+
+// goal is one figure that has a limit.
+type goal struct {
+	Row   string  `json:"goal"` // a letter, or a file system's name
+	What  string  `json:"figure"`
+	Value float64 `json:"got"`
+	Limit float64 `json:"limit"`
+	Unit  string  `json:"unit"`
+	Task  string  `json:"task,omitempty"` // Fledge's, whose profile shows why it is not met
+}
+
+func (g goal) met() bool { return g.Value <= g.Limit }
+
+func newReport(run runInfo, groups []group, got map[string]figures) report {
+	r := report{Run: run, Goals: goals(got)}
+	for _, g := range groups {
+		short := func(name string) string { return strings.TrimSuffix(name, ", "+g.of) }
+		t := table{Title: g.title, Slug: g.slug, Peer: short(g.peer)}
+		for _, task := range g.tasks {
+			f := got[task.name]
+			t.Rows = append(t.Rows, row{short(task.name), f.wall.Seconds(), f.cpu.Seconds(), f.peak, f.size})
 		}
-		fmt.Fprintf(w, "| %s | %.2f | %.2f | %d | %.2f | %s | %s |\n",
-			t.name, f.wall.Seconds(), f.cpu.Seconds(), f.peak>>20, float64(f.size)/1e6, timeRatio, sizeRatio)
+		r.Tables = append(r.Tables, t)
+	}
+	return r
+}
+
+// section is the part of docs/performance.md that --all writes.
+func (r report) section() section {
+	s := section{name: "all", drawings: map[string][]byte{}}
+	var b strings.Builder
+	b.WriteString(r.Run.markdown())
+	writeGoals(&b, r.Goals)
+	for _, t := range r.Tables {
+		t.write(&b)
+		if t.Slug != "" {
+			s.drawings[t.Slug+".svg"] = t.draw()
+			fmt.Fprintf(&b, "![](%s/%s.svg)\n\n", results, t.Slug)
+		}
+	}
+	writeProfiles(&b, r.Profiles)
+	s.markdown = b.String()
+	return s
+}
+
+func (t table) peer() (row, bool) {
+	for _, r := range t.Rows {
+		if r.Name == t.Peer {
+			return r, true
+		}
+	}
+	return row{}, false
+}
+
+// write lists the rows, each with its time and size as ratios to those of the peer, if there is one.
+func (t table) write(w io.Writer) {
+	fmt.Fprintf(w, "### %s\n\n| | s | CPU s | peak MB | output MB | time | size |\n|---|---|---|---|---|---|---|\n", t.Title)
+	peer, compared := t.peer()
+	cell := func(format string, value float64) string {
+		if value == 0 {
+			return ""
+		}
+		return fmt.Sprintf(format, value)
+	}
+	for _, r := range t.Rows {
+		timeRatio, sizeRatio := "", ""
+		if compared {
+			timeRatio = fmt.Sprintf("%.3f", r.Seconds/peer.Seconds)
+			if peer.Size > 0 {
+				sizeRatio = cell("%.4f", float64(r.Size)/float64(peer.Size))
+			}
+		}
+		seconds := "%.2f"
+		if r.Seconds < 0.1 {
+			seconds = "%.5f"
+		}
+		fmt.Fprintf(w, "| %s | "+seconds+" | %s | %s | %s | %s | %s |\n", r.Name, r.Seconds, cell("%.2f", r.CPU), cell("%.0f", megabytes(r.Peak)),
+			cell("%.2f", float64(r.Size)/1e6), timeRatio, sizeRatio)
+	}
+	fmt.Fprintln(w)
+}
+
+// draw is bars of the times.
+func (t table) draw() []byte {
+	var bars []plot.Bar
+	for _, r := range t.Rows {
+		label := fmt.Sprintf("%.2f s", r.Seconds)
+		if r.Size > 0 {
+			label += fmt.Sprintf(", %.1f MB", float64(r.Size)/1e6)
+		}
+		bars = append(bars, plot.Bar{Name: r.Name, Value: r.Seconds, Label: label, Own: strings.HasPrefix(r.Name, "fledge")})
+	}
+	return plot.Bars(t.Title+": seconds", bars)
+}
+
+func writeGoals(w io.Writer, list []goal) {
+	fmt.Fprint(w, "### Goals\n\n| goal | figure | got | limit | met |\n|---|---|---|---|---|\n")
+	for _, g := range list {
+		met := "yes"
+		if !g.met() {
+			met = "**no**"
+		}
+		fmt.Fprintf(w, "| %s | %s | %.4g%s | %.4g%s | %s |\n", g.Row, g.What, g.Value, g.Unit, g.Limit, g.Unit, met)
 	}
 	fmt.Fprintln(w)
 }
 
 func ratio[T ~int64](a, b T) float64 { return float64(a) / float64(b) }
 
-// goal is one figure that has a limit.
-type goal struct {
-	row   string
-	what  string
-	value float64
-	limit float64
-	unit  string
-}
-
-// goals are the goals that the figures let judge.
-func goals(got map[string]figures, settings []setting, withToday bool) []goal {
-	var list []goal
-	add := func(row, what string, value, limit float64, unit string) {
-		list = append(list, goal{row, what, value, limit, unit})
-	}
-	rows := map[setting]string{zstd15: "a", zstd3: "b"}
-	todayLimit := map[setting]float64{zstd15: 0.65, zstd3: 0.2}
-	for _, s := range settings {
-		row, known := rows[s]
-		if !known {
-			continue
-		}
-		cold, peer := got[named(fledgeCold, s)], got[named(mksquashfs, s)]
-		add(row, "cold size / mksquashfs, "+s.String(), ratio(cold.size, peer.size), 1.001, "×")
-		add(row, "cold time / mksquashfs, "+s.String(), ratio(cold.wall, peer.wall), 1, "×")
-		if withToday {
-			add(row, "cold time / skopeo + umoci + mksquashfs, "+s.String(),
-				ratio(cold.wall, got[named(pipeline, s)].wall), todayLimit[s], "×")
-		}
-		app, link := got[named(fledgeApp, s)], got[named(fledgeLink, s)]
-		add("c", "app layer changed / full mksquashfs, "+s.String(), ratio(app.wall, peer.wall), 0.04, "×")
-		add("c", "link / (cp + sha256sum), "+s.String(), ratio(link.wall, got[named(copyHash, s)].wall), 1.2, "×")
-		if fresh, ok := got[named(fledgeFresh, s)]; ok {
-			add("e", "linked size / freshly packed size, "+s.String(), ratio(cold.size, fresh.size), 1.001, "×")
-		}
-		add("f", "peak memory of pack, "+s.String(), megabytes(cold.peak), 64, " MB")
-		add("f", "peak memory of link, "+s.String(), megabytes(link.peak), 32, " MB")
-	}
-	return append(list, growthGoals(got)...)
-}
-
-func growthGoals(got map[string]figures) []goal {
-	small, ok := got[smallBase+", app layer changed"]
-	if !ok {
-		return nil
-	}
-	large, copied := got[largeBase+", app layer changed"], got[smallBase+", "+copyHash]
-	return []goal{
-		{"i", "what a base of ten times the size adds to an app change / copying a small one", ratio(large.wall-small.wall, copied.wall), 10, "×"},
-		{"i", "link of 1,000,000 files", got[millionLink].wall.Seconds(), 10, " s"},
-		{"f", "peak memory of an app change, base ten times as large / small base", ratio(large.peak, small.peak), 1.1, "×"},
-		{"f", "peak memory of a link of 1,000,000 files", megabytes(got[millionLink].peak), 300, " MB"},
-	}
-}
-
 func megabytes(n int64) float64 { return float64(n) / (1 << 20) }
 
-func writeGoals(w io.Writer, list []goal) {
-	fmt.Fprint(w, "### Goals\n\n| goal | figure | got | limit | met |\n|---|---|---|---|---|\n")
-	for _, g := range list {
-		met := "yes"
-		if g.value > g.limit {
-			met = "**no**"
-		}
-		fmt.Fprintf(w, "| %s | %s | %.4g%s | %.4g%s | %s |\n", g.row, g.what, g.value, g.unit, g.limit, g.unit, met)
-	}
-	fmt.Fprintln(w)
-}
+func gigabytes(n int64) float64 { return float64(n) / 1e9 }
 
-// writeHead says what was run, on what.
-func writeHead(w io.Writer, o options, versions []string, rounds int) {
-	fmt.Fprintf(w, "%s, %d rounds, medians. %d cores.\n\n", time.Now().UTC().Format("2006-01-02"), rounds, o.cores)
-	for _, v := range versions {
-		fmt.Fprintf(w, "- %s\n", v)
-	}
-	fmt.Fprintln(w)
+// lastLine is the last line of a program's output.
+func lastLine(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	return lines[len(lines)-1]
 }

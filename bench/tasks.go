@@ -63,9 +63,18 @@ func (s setting) tar2sqfs() []string {
 	return options
 }
 
-// tools are the programs that are compared.
+var (
+	zstd15 = setting{"zstd", 15, 128 << 10}
+	zstd3  = setting{"zstd", 3, 128 << 10}
+	others = []setting{
+		{"zstd", 15, 1 << 20}, {"zstd", 9, 128 << 10}, {"gzip", 9, 128 << 10}, {"xz", 0, 128 << 10}, {"lz4", 0, 128 << 10},
+		{"none", 0, 128 << 10},
+	}
+)
+
+// tools are the programs that are compared; newest and tar2sqfs may be "".
 type tools struct {
-	packer, mksquashfs, tar2sqfs string
+	packer, mksquashfs, newest, tar2sqfs string
 }
 
 // corpusFiles are the forms of the corpus that the tasks start from.
@@ -84,9 +93,21 @@ const (
 	fledgeFresh = "fledge, all as one layer"
 	copyHash    = "cp + sha256sum"
 	mksquashfs  = "mksquashfs"
+	newest      = "newest mksquashfs"
 	tar2sqfs    = "tar2sqfs"
 	pipeline    = "skopeo + umoci + mksquashfs"
 )
+
+// peer is mksquashfs's image.
+func (d folder) peer(s setting) string { return d.file("%s.mksquashfs.img", s.slug()) }
+
+// peer is the task that a setting's ratios are to: the newest mksquashfs.
+func (t tools) peer(s setting) string {
+	if t.newest != "" {
+		return named(newest, s)
+	}
+	return named(mksquashfs, s)
+}
 
 func named(kind string, s setting) string { return kind + ", " + s.String() }
 
@@ -102,8 +123,35 @@ func (t tools) link(s setting, image string, packs ...string) step {
 	return args
 }
 
-func (t tools) squash(s setting, tree, image string) step {
-	return append(step{t.mksquashfs, tree, image, "-noappend", "-no-progress", "-quiet"}, s.mksquashfs()...)
+func (t tools) squash(program string, s setting, tree, image string) step {
+	return append(step{program, tree, image, "-noappend", "-no-progress", "-quiet"}, s.mksquashfs()...)
+}
+
+// squashfsGroups are the tasks about squashfs images, and how an app change grows with the base.
+func (t tools) squashfsGroups(o options, d folder, c corpusFiles) ([]group, error) {
+	settings := []setting{zstd15, zstd3}
+	if o.settings {
+		settings = append(settings, others...)
+	}
+	var groups []group
+	for _, s := range settings {
+		tasks := t.compare(d, c, s)
+		if s == zstd15 || s == zstd3 {
+			tasks = append(tasks, t.fresh(d, c, s))
+			if o.today {
+				tasks = append(tasks, t.today(d, c, s))
+			}
+		}
+		groups = append(groups, group{"squashfs, " + s.String(), "squashfs-" + s.slug(), s.String(), t.peer(s), tasks})
+	}
+	if o.growth {
+		tasks, err := t.growthTasks(d)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, group{title: "Growth", tasks: tasks})
+	}
+	return groups, nil
 }
 
 // compare are the tasks of one setting. Their order matters: the first makes the packs that the next two link.
@@ -125,8 +173,11 @@ func (t tools) compare(d folder, c corpusFiles, s setting) []task {
 		{name: named(fledgeLink, s), output: linked, steps: []step{t.link(s, linked, packs...)}},
 		copyAndHash(named(copyHash, s), image, linked),
 	}
+	list = append(list, task{name: named(mksquashfs, s), output: d.peer(s), steps: []step{t.squash(t.mksquashfs, s, c.tree, d.peer(s))}})
 	peer := d.file("peer.img")
-	list = append(list, task{name: named(mksquashfs, s), output: peer, steps: []step{t.squash(s, c.tree, peer)}})
+	if t.newest != "" {
+		list = append(list, task{name: named(newest, s), output: peer, steps: []step{t.squash(t.newest, s, c.tree, peer)}})
+	}
 	if options := s.tar2sqfs(); t.tar2sqfs != "" && options != nil {
 		run := step{"sh", "-c", `tar=$1; shift; exec "$@" <"$tar"`, "sh", c.tar, t.tar2sqfs, "-f", "-q"}
 		run = append(append(run, options...), peer)
@@ -150,7 +201,7 @@ func (t tools) today(d folder, c corpusFiles, s setting) task {
 		steps: []step{
 			{"skopeo", "copy", "--quiet", "oci:" + c.layout + tag, "oci:" + layout + tag},
 			{"umoci", "unpack", "--image", layout + tag, bundle},
-			t.squash(s, bundle+"/rootfs", peer),
+			t.squash(t.mksquashfs, s, bundle+"/rootfs", peer),
 		},
 	}
 }

@@ -2,10 +2,6 @@ package harness
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,26 +11,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fledge-build/fledge/e2e/bazel"
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
 // Workspace is a Bazel workspace with an output base of its own, both in a folder that goes when the test ends.
-type Workspace struct {
-	Dir        string
-	OutputBase string
-	flags      []string // of every command
-}
+type Workspace struct{ *bazel.Workspace }
 
-// NewFolder makes an empty folder for Bazel's files. It is in the user's cache folder, as linux-sandbox hides /tmp from
-// actions.
+// Spawn is an action that Bazel ran, or whose outputs it took from a cache.
+type Spawn = bazel.Spawn
+
+// NewFolder makes an empty folder for Bazel's files.
 func NewFolder(t testing.TB) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	parent, err := bazel.Parent()
 	if err != nil {
-		t.Fatal(err)
-	}
-	parent := filepath.Join(cache, "fledge", "e2e")
-	if err := os.MkdirAll(parent, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	dir, err := os.MkdirTemp(parent, filepath.Base(t.Name())+"-*")
@@ -56,15 +47,11 @@ func NewFolder(t testing.TB) string {
 // NewWorkspace makes a workspace that uses this repository's Fledge as a consumer does, with the given files.
 func NewWorkspace(t testing.TB, files map[string]string, flags ...string) *Workspace {
 	t.Helper()
-	dir := NewFolder(t)
-	w := &Workspace{Dir: filepath.Join(dir, "workspace"), OutputBase: filepath.Join(dir, "out"), flags: flags}
-	w.Write(t, "MODULE.bazel", fmt.Sprintf(moduleBazel, toolrun.Repository()))
-	w.Write(t, ".bazelrc", "import "+filepath.Join(toolrun.Repository(), "e2e/smoke/.bazelrc")+"\n")
-	version, err := os.ReadFile(filepath.Join(toolrun.Repository(), ".bazelversion"))
+	made, err := bazel.New(NewFolder(t), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(t, ".bazelversion", string(version))
+	w := &Workspace{made}
 	for name, content := range files {
 		w.Write(t, name, content)
 	}
@@ -72,44 +59,17 @@ func NewWorkspace(t testing.TB, files map[string]string, flags ...string) *Works
 	return w
 }
 
-const moduleBazel = `module(name = "consumer")
-
-bazel_dep(name = "fledge")
-local_path_override(
-    module_name = "fledge",
-    path = %q,
-)
-
-fledge = use_extension("@fledge//fledge:extensions.bzl", "fledge")
-fledge.kernel(name = "kernel")
-use_repo(fledge, "kernel")
-`
-
 // Write makes a file of the workspace.
 func (w *Workspace) Write(t testing.TB, name, content string) {
 	t.Helper()
-	path := filepath.Join(w.Dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	if err := w.Workspace.Write(name, content); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // Try runs a Bazel command and returns what it printed.
 func (w *Workspace) Try(command string, args ...string) (string, error) {
-	all := []string{"--output_base=" + w.OutputBase, command}
-	if command != "shutdown" {
-		all = append(all, w.flags...)
-	}
-	cmd := exec.Command(filepath.Join(toolrun.Repository(), "bazelw"), append(all, args...)...)
-	cmd.Dir = w.Dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("bazel %s %s: %w\n%s", command, strings.Join(args, " "), err, out[max(0, len(out)-8000):])
-	}
-	return string(out), err
+	return w.Run(command, args...)
 }
 
 // Bazel runs a Bazel command, which must succeed, and returns how long it took.
@@ -122,48 +82,14 @@ func (w *Workspace) Bazel(t testing.TB, command string, args ...string) time.Dur
 	return time.Since(start)
 }
 
-// Spawn is an action that Bazel ran, or whose outputs it took from a cache.
-type Spawn struct {
-	Mnemonic    string `json:"mnemonic"`
-	TargetLabel string `json:"targetLabel"`
-	CacheHit    bool   `json:"cacheHit"`
-	Status      string `json:"status"`
-}
-
-// String is the spawn's mnemonic and target.
-func (s Spawn) String() string { return s.Mnemonic + " " + s.TargetLabel }
-
 // Build builds targets and returns what was run for them, by Bazel's execution log, and how long it took.
 func (w *Workspace) Build(t testing.TB, targets ...string) ([]Spawn, time.Duration) {
 	t.Helper()
-	log := filepath.Join(filepath.Dir(w.OutputBase), "execution.json")
-	took := w.Bazel(t, "build", append([]string{"--execution_log_json_file=" + log}, targets...)...)
-	data, err := os.ReadFile(log)
+	spawns, took, err := w.Workspace.Build(targets...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	spawns, err := readSpawns(data)
-	if err != nil {
-		t.Fatalf("%s: %v", log, err)
-	}
 	return spawns, took
-}
-
-// readSpawns decodes an execution log: JSON objects, one after the other.
-func readSpawns(data []byte) ([]Spawn, error) {
-	var spawns []Spawn
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	for {
-		var s Spawn
-		err := decoder.Decode(&s)
-		if errors.Is(err, io.EOF) {
-			return spawns, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		spawns = append(spawns, s)
-	}
 }
 
 // Built builds a target of this repository with Bazel and gives the path of a copy of its one file: builds for other

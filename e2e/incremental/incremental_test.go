@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fledge-build/fledge/e2e/bazel"
 	"github.com/fledge-build/fledge/e2e/harness"
 	"github.com/fledge-build/fledge/e2e/layers"
 )
@@ -80,13 +81,6 @@ func expect(t *testing.T, spawns []harness.Spawn, want ...string) {
 	}
 }
 
-// fledges are the spawns of Fledge's own rules, without the building of its tools.
-func fledges(spawns []harness.Spawn) []harness.Spawn {
-	return slices.DeleteFunc(slices.Clone(spawns), func(s harness.Spawn) bool {
-		return !strings.HasPrefix(s.Mnemonic, "Fledge") || strings.HasPrefix(s.Mnemonic, "FledgeGo")
-	})
-}
-
 func TestIncremental(t *testing.T) {
 	harness.NeedSlow(t, "starts a Bazel server and builds the packer")
 	// Nothing of it may be in a cache from an earlier run.
@@ -106,7 +100,7 @@ func TestIncremental(t *testing.T) {
 	spawns, took := w.Build(t, "//:app")
 	t.Logf("first build: %v", took)
 	// The boot initramfs is the same for all and may come from the disk cache.
-	first := slices.DeleteFunc(fledges(spawns), func(s harness.Spawn) bool { return s.Mnemonic == "FledgeBootInitramfs" })
+	first := slices.DeleteFunc(bazel.OfRules(spawns), func(s harness.Spawn) bool { return s.Mnemonic == "FledgeBootInitramfs" })
 	expect(t, first, "FledgePack //:base", "FledgePack //:app_image", "FledgePackFiles //:app", "FledgePackFiles //:app",
 		"FledgeLink //:app", "FledgeManifest //:app")
 
@@ -140,7 +134,7 @@ func TestIncremental(t *testing.T) {
 
 	t.Run("an initramfs of the same image", func(t *testing.T) {
 		spawns, _ := w.Build(t, "//:ram")
-		expect(t, fledges(spawns), "FledgePack //:base", "FledgePack //:app_image", "FledgePackFiles //:ram",
+		expect(t, bazel.OfRules(spawns), "FledgePack //:base", "FledgePack //:app_image", "FledgePackFiles //:ram",
 			"FledgeLinkInitramfs //:ram", "FledgeManifest //:ram")
 		// The segments of the base are copied, whatever the app is: the packs that are not made anew hold them compressed.
 		w.Write(t, "app.tar", strings.Replace(app, "\napp", "\naPp", 1))
@@ -161,4 +155,5 @@ func TestIncremental(t *testing.T) {
 			t.Errorf("ran only %q", got)
 		}
 	})
+	t.Run("many images", func(t *testing.T) { testMonorepo(t, w, nonce) })
 }
