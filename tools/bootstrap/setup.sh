@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up in a cache folder what this machine lacks to build and boot-test the repository, and prints where it is as
 # shell assignments. Usage: setup.sh CACHE PART..., of the parts bazel, go (after bazel), qemu and kernel, for arm64
-# guests qemu_arm64 and kernel_arm64, and for the benchmark mksquashfs.
+# guests qemu_arm64 and kernel_arm64, for tests of remote execution buildbox, and for the benchmark mksquashfs.
 set -euo pipefail
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,11 +14,12 @@ shift
 declare -A sources=(
   [bazel]="bazel.sh"
   [go]="bazel.sh go.sh modules truststore"
-  [qemu]="qemu.sh"
+  [qemu]="programs.sh qemu.sh"
   [kernel]="kernel.sh"
-  [qemu_arm64]="qemu.sh qemu_arm64.sh"
+  [qemu_arm64]="programs.sh qemu.sh qemu_arm64.sh"
   [kernel_arm64]="kernel.sh kernel_arm64.sh"
-  [mksquashfs]="mksquashfs.sh"
+  [buildbox]="programs.sh buildbox.sh"
+  [mksquashfs]="programs.sh mksquashfs.sh"
 )
 
 # stamp NAME: names the state of a part's sources, and its place, which is written into programs.
