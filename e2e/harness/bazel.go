@@ -128,6 +128,7 @@ type Spawn struct {
 	TargetLabel string `json:"targetLabel"`
 	CacheHit    bool   `json:"cacheHit"`
 	Status      string `json:"status"`
+	Runner      string `json:"runner"` // where it ran: "remote", "linux-sandbox", "remote cache hit" and so on
 }
 
 // String is the spawn's mnemonic and target.
@@ -136,8 +137,14 @@ func (s Spawn) String() string { return s.Mnemonic + " " + s.TargetLabel }
 // Build builds targets and returns what was run for them, by Bazel's execution log, and how long it took.
 func (w *Workspace) Build(t testing.TB, targets ...string) ([]Spawn, time.Duration) {
 	t.Helper()
+	return w.Spawns(t, "build", targets...)
+}
+
+// Spawns is Build for another command, such as test; args are flags, too.
+func (w *Workspace) Spawns(t testing.TB, command string, args ...string) ([]Spawn, time.Duration) {
+	t.Helper()
 	log := filepath.Join(filepath.Dir(w.OutputBase), "execution.json")
-	took := w.Bazel(t, "build", append([]string{"--execution_log_json_file=" + log}, targets...)...)
+	took := w.Bazel(t, command, append([]string{"--execution_log_json_file=" + log}, args...)...)
 	data, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
