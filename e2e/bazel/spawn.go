@@ -14,6 +14,7 @@ type Spawn struct {
 	TargetLabel string   `json:"targetLabel"`
 	CacheHit    bool     `json:"cacheHit"`
 	Status      string   `json:"status"`
+	Runner      string   `json:"runner"` // where it ran: "remote", "linux-sandbox", "remote cache hit" and so on
 	Outputs     []Output `json:"actualOutputs"`
 }
 

@@ -90,9 +90,14 @@ func (w *Workspace) Run(command string, args ...string) (string, error) {
 // Build builds targets, to which flags may be added, and returns what was run for them, by Bazel's execution log, and how
 // long it took.
 func (w *Workspace) Build(targets ...string) ([]Spawn, time.Duration, error) {
+	return w.Spawns("build", targets...)
+}
+
+// Spawns is Build for another command, such as test.
+func (w *Workspace) Spawns(command string, args ...string) ([]Spawn, time.Duration, error) {
 	log := filepath.Join(filepath.Dir(w.OutputBase), "execution.json")
 	start := time.Now()
-	if _, err := w.Run("build", append([]string{"--execution_log_json_file=" + log}, targets...)...); err != nil {
+	if _, err := w.Run(command, append([]string{"--execution_log_json_file=" + log}, args...)...); err != nil {
 		return nil, 0, err
 	}
 	took := time.Since(start)

@@ -141,8 +141,8 @@ func TestNoWay(t *testing.T) {
 	}
 }
 
-// What arm64 guests need is set up when it is asked for and missing, and never else.
-func TestArm64OnDemand(t *testing.T) {
+// What arm64 guests and remote execution need is set up when it is asked for and missing, and never else.
+func TestOnDemand(t *testing.T) {
 	const qemu, kernel = "FLEDGE_QEMU_ARM64=/qemu", "FLEDGE_KERNEL_ARM64=/Image"
 	for _, tt := range []struct {
 		env  []string
@@ -153,6 +153,8 @@ func TestArm64OnDemand(t *testing.T) {
 		{[]string{"FLEDGE_SETUP_ARM64=1", kernel}, "[fledge] setting up qemu_arm64 in "},
 		{[]string{"FLEDGE_SETUP_ARM64=1", qemu}, "[fledge] setting up kernel_arm64 in "},
 		{[]string{"FLEDGE_SETUP_ARM64=1", qemu, kernel}, "bazel ran: build"},
+		{[]string{"FLEDGE_SETUP_BUILDBOX=1"}, "[fledge] setting up buildbox in "},
+		{[]string{"FLEDGE_SETUP_BUILDBOX=1", "FLEDGE_BUILDBOX=/buildbox"}, "bazel ran: build"},
 	} {
 		m := newMachine(t)
 		m.addBazel(t, "bazel", "bazel 7.7.1")

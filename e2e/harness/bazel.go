@@ -85,7 +85,13 @@ func (w *Workspace) Bazel(t testing.TB, command string, args ...string) time.Dur
 // Build builds targets and returns what was run for them, by Bazel's execution log, and how long it took.
 func (w *Workspace) Build(t testing.TB, targets ...string) ([]Spawn, time.Duration) {
 	t.Helper()
-	spawns, took, err := w.Workspace.Build(targets...)
+	return w.Spawns(t, "build", targets...)
+}
+
+// Spawns is Build for another command, such as test; args are flags, too.
+func (w *Workspace) Spawns(t testing.TB, command string, args ...string) ([]Spawn, time.Duration) {
+	t.Helper()
+	spawns, took, err := w.Workspace.Spawns(command, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

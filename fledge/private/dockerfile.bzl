@@ -4,7 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":build_context.bzl", "CONTEXT_ATTRS", "context_args")
 load(":daemon_info.bzl", "FledgeDaemonInfo")
 load(":guest.bzl", "GUEST_ATTR", "guest_arch")
-load(":machine.bzl", "MACHINE_ATTRS", "MACHINE_TOOLCHAINS", "machine_args")
+load(":machine.bzl", "MACHINE_ATTRS", "MACHINE_EXEC_GROUPS", "MACHINE_GROUP", "machine_args")
 load(":mappings.bzl", "check_source")
 load(":packs.bzl", "layout_of")
 load(":providers.bzl", "FledgeLayersInfo")
@@ -134,10 +134,10 @@ def _dockerfile_impl(ctx):
         arguments = [args, files, images],
         inputs = depset(transitive = inputs + [context_inputs]),
         outputs = [layout],
+        exec_group = MACHINE_GROUP,
         execution_requirements = _requirements(ctx, daemon),
         use_default_shell_env = daemon != None,  # docker-container:// runs docker, which is on PATH
         resource_set = _resources_of(cpus, memory_mb),
-        toolchain = None,
     )
     return [
         DefaultInfo(files = depset([layout])),
@@ -178,9 +178,9 @@ _dockerfile = rule(
         "_hermetic": attr.label(default = Label("//fledge/settings:hermetic")),
         "_solve_cache": attr.label(default = Label("//fledge/settings:solve_cache")),
         "_solve_cache_mb": attr.label(default = Label("//fledge/settings:solve_cache_mb")),
-        "_solver_tool": attr.label(default = Label("//tools/bin:solver"), executable = True, cfg = "exec"),
+        "_solver_tool": attr.label(default = Label("//tools/bin:solver"), executable = True, cfg = config.exec(MACHINE_GROUP)),
     },
-    toolchains = MACHINE_TOOLCHAINS,
+    exec_groups = MACHINE_EXEC_GROUPS,
     provides = [FledgeSolvedInfo],
 )
 

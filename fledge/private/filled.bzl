@@ -3,7 +3,7 @@
 load(":guest.bzl", "guest_arch")
 load(":init.bzl", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
-load(":machine.bzl", "MACHINE_ATTRS", "MACHINE_TOOLCHAINS", "machine_args")
+load(":machine.bzl", "MACHINE_ATTRS", "MACHINE_EXEC_GROUPS", "MACHINE_GROUP", "machine_args")
 
 # File system -> the mkfs that the machine has.
 FILLED = {
@@ -17,12 +17,12 @@ FILL_KERNEL = Label("@fledge_kernel")
 # The macro fledge_rootfs says what these are, and sets those that other file systems do not need.
 FILL_ATTRS = MACHINE_ATTRS | {
     "fill_kernel": attr.label(providers = [FledgeKernelInfo]),
-    "mkfs": attr.label(allow_single_file = True, cfg = "exec"),
+    "mkfs": attr.label(allow_single_file = True, cfg = config.exec(MACHINE_GROUP)),
     "_fill_program": attr.label(default = Label("//tools/bin:fill"), allow_single_file = True),
-    "_filler": attr.label(default = Label("//tools/bin:filler"), executable = True, cfg = "exec"),
+    "_filler": attr.label(default = Label("//tools/bin:filler"), executable = True, cfg = config.exec(MACHINE_GROUP)),
 }
 
-FILL_TOOLCHAINS = MACHINE_TOOLCHAINS
+FILL_EXEC_GROUPS = MACHINE_EXEC_GROUPS
 
 def _initramfs(ctx, kernel):
     """Registers the action that makes the machine's initramfs."""
@@ -47,7 +47,7 @@ def fill(ctx, source, image, digest):
     """Registers the actions that make an image of xfs or btrfs.
 
     Args:
-      ctx: context of a rule with FILL_ATTRS, FILL_TOOLCHAINS and PACKER_ATTR.
+      ctx: context of a rule with FILL_ATTRS, FILL_EXEC_GROUPS and PACKER_ATTR.
       source: File, an ext4 image of the same tree.
       image: File to make.
       digest: File to make, with the image's digest.
@@ -77,6 +77,7 @@ def fill(ctx, source, image, digest):
             transitive = [machine, ctx.attr.mkfs[DefaultInfo].default_runfiles.files],
         ),
         outputs = [image, digest],
+        exec_group = MACHINE_GROUP,
         execution_requirements = {"block-network": "1"},
         resource_set = _resources,
     )

@@ -6,6 +6,7 @@ load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_args")
 load(":kernel_info.bzl", "FledgeKernelInfo")
+load(":machine.bzl", "MACHINE_GROUP")
 load(":manifest.bzl", "MANIFEST_ATTRS", "write_manifest")
 load(":mappings.bzl", "MAPPING_ATTRS", "check_path", "pack_mappings", "pack_mappings_of")
 load(":packs.bzl", "PACKER_ATTR", "PACKER_REQUIREMENTS", "initramfs_packs_aspect", "packs_of")
@@ -201,6 +202,8 @@ _initramfs = rule(
         "lint": attr.string(default = "error", values = ["error", "warning"]),
         "strict_xattrs": attr.bool(),
     },
+    # No action is of it, but the macro gives exec_properties to the Dockerfile's target, too.
+    exec_groups = {MACHINE_GROUP: exec_group()},
     provides = [FledgeImageInfo],
 )
 

@@ -11,13 +11,20 @@ MACHINE_ATTRS = {
     "_vmm": attr.label(default = Label("//fledge/settings:vmm")),
 }
 
-MACHINE_TOOLCHAINS = [config_common.toolchain_type(type, mandatory = False) for type, _ in _MONITORS]
+# The execution group of actions that run a machine, so that users can send these alone to workers with KVM.
+MACHINE_GROUP = "vm"
+
+MACHINE_EXEC_GROUPS = {
+    MACHINE_GROUP: exec_group(
+        toolchains = [config_common.toolchain_type(type, mandatory = False) for type, _ in _MONITORS],
+    ),
+}
 
 def machine_args(ctx, args, kernel, initramfs):
     """Adds --kernel, --vmlinux, --initramfs, --vmm, --qemu and --cloud-hypervisor, as far as there is what they name.
 
     Args:
-      ctx: context of a rule with MACHINE_ATTRS and MACHINE_TOOLCHAINS.
+      ctx: context of a rule with MACHINE_ATTRS and MACHINE_EXEC_GROUPS.
       args: the Args to add to.
       kernel: FledgeKernelInfo.
       initramfs: File.
@@ -36,7 +43,7 @@ def machine_args(ctx, args, kernel, initramfs):
     args.add("--vmm", ctx.attr._vmm[BuildSettingInfo].value)
     programs = []
     for type, flag in _MONITORS:
-        toolchain = ctx.toolchains[type]
+        toolchain = ctx.exec_groups[MACHINE_GROUP].toolchains[type]
         if toolchain:
             program = toolchain.program
             args.add(flag, program.file if program.file else program.path)

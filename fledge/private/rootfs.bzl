@@ -2,7 +2,7 @@
 
 load(":compression.bzl", "COMPRESSION_ATTRS", "WRITABLE_FILESYSTEMS", "compression_args", "compressor")
 load(":dockerfile.bzl", "image_or_dockerfile")
-load(":filled.bzl", "FILLED", "FILL_ATTRS", "FILL_KERNEL", "FILL_TOOLCHAINS", "fill")
+load(":filled.bzl", "FILLED", "FILL_ATTRS", "FILL_EXEC_GROUPS", "FILL_KERNEL", "fill")
 load(":guest.bzl", "guest_arch")
 load(":image_info.bzl", "FledgeImageInfo")
 load(":init.bzl", "INIT_ATTRS", "kernel_args")
@@ -237,7 +237,7 @@ _rootfs = rule(
         "verity_root_hash": attr.string(default = "initramfs", values = ["cmdline", "initramfs"]),
     },
     provides = [FledgeImageInfo],
-    toolchains = FILL_TOOLCHAINS,
+    exec_groups = FILL_EXEC_GROUPS,
 )
 
 def fledge_rootfs(
