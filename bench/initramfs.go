@@ -24,6 +24,7 @@ func ramSettings() []ramSetting {
 	return []ramSetting{
 		{"gzip", 9, []string{fmt.Sprintf("pigz -9 -p%d", cores), "gzip -9"}},
 		{"gzip", 6, []string{fmt.Sprintf("pigz -6 -p%d", cores)}},
+		{"gzip", 4, []string{fmt.Sprintf("pigz -4 -p%d", cores)}},
 		{"zstd", 15, []string{fmt.Sprintf("zstd -q -15 -T%d", cores)}},
 		{"zstd", 3, []string{fmt.Sprintf("zstd -q -3 -T%d", cores)}},
 	}
