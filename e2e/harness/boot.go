@@ -20,6 +20,12 @@ const bootLimit = 2 * time.Minute
 // FLEDGE_QEMU_ARM64 for a guest of arm64, or the one on PATH.
 func Boot(t testing.TB, spec vmm.Spec) []string {
 	t.Helper()
+	return BootWithin(t, bootLimit, spec)
+}
+
+// BootWithin is Boot for a guest that has more to do than to boot, with the longest that it may run.
+func BootWithin(t testing.TB, limit time.Duration, spec vmm.Spec) []string {
+	t.Helper()
 	program, err := qemu.Find(spec.Arch, os.Getenv(qemu.Variable(spec.Arch)))
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +34,7 @@ func Boot(t testing.TB, spec vmm.Spec) []string {
 	if spec.Arch == "amd64" {
 		driver.Type = "microvm" // the quickest to boot
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var console bytes.Buffer
 	spec.Console = &console

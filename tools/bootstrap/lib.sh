@@ -89,7 +89,9 @@ fetch() {
     wget -q -t 3 -c -O "$file.part" "$url" || die "$url could not be downloaded"
   else
     need curl curl
-    curl -fsSL --retry 3 -C - -o "$file.part" "$url" || die "$url could not be downloaded"
+    download() { curl -fsSL --retry 3 "$@" -o "$file.part" "$url"; }
+    # 22 and 33 are what it says where all has come already, and of a server that cannot go on in the middle.
+    download -C - || case $? in 22 | 33) rm -f "$file.part" && download ;; *) false ;; esac || die "$url could not be downloaded"
   fi
   have=$(sha256sum "$file.part" | cut -d' ' -f1)
   [ "$have" = "$want" ] || { rm -f "$file.part"; die "$url has SHA-256 $have, wanted $want"; }

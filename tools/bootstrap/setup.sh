@@ -55,6 +55,7 @@ make() {
   # shellcheck source=/dev/null
   (. "$here/$name.sh" && build "$tmp" "$final")
   touch "$tmp/out/used"
+  sync -f "$tmp/out" # or a machine that loses power might keep the name without all of the bytes
   mv "$tmp/out" "$final"
   rm -rf "$tmp"
   remove_old "$name" "$final"
