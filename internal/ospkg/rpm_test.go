@@ -152,13 +152,13 @@ func TestReadRealRPM(t *testing.T) {
 	if err := os.WriteFile(spec, []byte(specFile()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	imagetest.Run(t, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, spec)
+	imagetest.Run(t, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, "--define", "_tmppath "+dir, spec)
 	built, err := filepath.Glob(filepath.Join(dir, "RPMS/noarch/*.rpm"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sqliteDir := filepath.Join(dir, "sqlite")
-	install := []string{"--dbpath", sqliteDir, "--define", "_db_backend sqlite", "-i", "--justdb", "--nodeps", "--nosignature"}
+	install := []string{"--dbpath", sqliteDir, "--define", "_db_backend sqlite", "--define", "_tmppath " + dir, "-i", "--justdb", "--nodeps", "--nosignature"}
 	imagetest.Run(t, "rpm", append(install, built...)...)
 	want := query(t, sqliteDir, "sqlite")
 	compare(t, filepath.Join(sqliteDir, "rpmdb.sqlite"), want)

@@ -85,7 +85,7 @@ def rootfs_test_suite(name):
         size = "small",
         target_under_test = "good",
         # The layers' own FledgePack actions belong to the aspect on :layers.
-        mnemonics = ["FledgeBootInitramfs", "FledgeLink", "FledgeManifest", "FledgePackFiles", "FledgePackFiles"],
+        mnemonics = ["FledgeBootInitramfs", "FledgeLink", "FledgeManifest", "FledgeNoSbom", "FledgePackFiles", "FledgePackFiles"],
     )
     _link_test(
         name = "links_layers_then_agent_then_mappings",

@@ -70,7 +70,7 @@ func (d *document) builtByGo(program *v2_3.Package, info *debug.BuildInfo) {
 		}
 		program.PackageExternalReferences = purlReference(goPURL(main.Path, version, subpath))
 	}
-	program.PackageComment = line("Go program " + info.Path + ", built with " + info.GoVersion)
+	program.PackageComment = line("Go program "+info.Path) + ", built with " + line(info.GoVersion)
 	d.add(program)
 	depend := func(path, version, sum string) {
 		d.relate(program.PackageSPDXIdentifier, common.TypeRelationshipDependsOn, d.module(path, version, sum))
@@ -80,11 +80,15 @@ func (d *document) builtByGo(program *v2_3.Package, info *debug.BuildInfo) {
 		depend("stdlib", version, "")
 	}
 	for _, dep := range info.Deps {
-		// The module that was taken in place of another is the one that is there; a folder has no name of its own.
-		if r := dep.Replace; r != nil && r.Version != "" {
-			dep = r
+		// The module that was taken in place of another is the one that is there; a folder has no name or version of its own.
+		path, version, sum := dep.Path, dep.Version, dep.Sum
+		if r := dep.Replace; r != nil {
+			version, sum = r.Version, r.Sum
+			if released(version) != "" {
+				path = r.Path
+			}
 		}
-		depend(dep.Path, released(dep.Version), dep.Sum)
+		depend(path, released(version), sum)
 	}
 }
 
