@@ -150,7 +150,7 @@ func pushBusybox(t *testing.T, reference string) {
 		{Header: tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, Data: string(program)},
 	}
 	for _, applet := range applets {
-		files = append(files, imagetest.File{Header: tar.Header{Name: "bin/" + filepath.Base(applet), Typeflag: tar.TypeLink, Linkname: "bin/busybox"}})
+		files = append(files, imagetest.File{Header: tar.Header{Name: "bin/" + filepath.Base(applet), Typeflag: tar.TypeLink, Linkname: "bin/busybox", Mode: 0o755}})
 	}
 	layer := imagetest.Tar(t, files...)
 	push(t, reference, layer)
