@@ -93,7 +93,6 @@ const probeRule = `def _probe_impl(ctx):
         arguments = [out.path] + ctx.attr.reaches,
         inputs = ctx.files.srcs,
         outputs = [out],
-        execution_requirements = ctx.attr.requirements,
     )
     return [DefaultInfo(files = depset([out]))]
 
@@ -102,7 +101,6 @@ probe = rule(
     attrs = {
         "program": attr.label(allow_single_file = True, default = "//:probe"),
         "reaches": attr.string_list(),
-        "requirements": attr.string_dict(),
         "srcs": attr.label_list(allow_files = True),
     },
 )
