@@ -162,17 +162,17 @@ func testBoot(t *testing.T, w *harness.Workspace) {
 	wantRan(t, spawns, "TestRunner")
 }
 
-// testFill has a worker make an xfs image in a machine. Here the platform sets the property, for the group "vm".
+// testFill has a worker make an xfs image in a machine; the property is for the group "vm".
 func testFill(t *testing.T, w *harness.Workspace) {
 	needQEMU(t)
 	if _, err := find("mkfs.xfs"); err != nil {
 		t.Skipf("%v: install it (Debian: apt install xfsprogs)", err)
 	}
 	const says = "filler: exec: "
-	if out, err := w.Try("build", "--config=remote", "//:xfs"); err == nil || !strings.Contains(out, says) {
+	if out, err := w.Try("build", "--config=remote", "//:xfs_anywhere"); err == nil || !strings.Contains(out, says) {
 		t.Errorf("on a worker without QEMU: got %v, want an error with %q\n%s", err, says, out)
 	}
-	spawns, took := w.Build(t, "--config=remote", "--extra_execution_platforms=//:workers", "//:xfs")
+	spawns, took := w.Build(t, "--config=remote", "//:xfs")
 	t.Log(took)
 	wantRunner(t, spawns, "remote", "remote cache hit")
 	wantRan(t, spawns, "FledgeFill")

@@ -21,8 +21,8 @@ import (
 	"github.com/fledge-build/fledge/internal/vmm/qemu"
 )
 
-// buildFile has every kind of image that needs no machine, and what does. Workers with what machines need are told by
-// properties, of a platform and of a target.
+// buildFile has every kind of image that needs no machine, and what does: properties of a target say which of its actions
+// go to workers with what machines need.
 const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_boot_test", "fledge_initramfs", "fledge_layers", "fledge_layout", "fledge_rootfs")
 load(":probe.bzl", "probe")
 
@@ -62,13 +62,14 @@ fledge_initramfs(
 
 filegroup(name = "images", srcs = [":squashfs", ":erofs", ":ext4", ":verity", ":ram"])
 
-fledge_rootfs(name = "xfs", agent = "agent.sh", filesystem = "xfs", image = ":app", manifest = "manifest.toml")
-
-platform(
-    name = "workers",
-    constraint_values = ["@platforms//cpu:x86_64", "@platforms//os:linux"],
-    exec_properties = {"vm.inject": "machine"},
-)
+[fledge_rootfs(
+    name = name,
+    agent = "agent.sh",
+    exec_properties = properties,
+    filesystem = "xfs",
+    image = ":app",
+    manifest = "manifest.toml",
+) for name, properties in [("xfs", {"vm.inject": "machine"}), ("xfs_anywhere", {})]]
 
 fledge_boot_test(
     name = "boots",
@@ -93,7 +94,6 @@ const probeRule = `def _probe_impl(ctx):
         arguments = [out.path] + ctx.attr.reaches,
         inputs = ctx.files.srcs,
         outputs = [out],
-        execution_requirements = ctx.attr.requirements,
     )
     return [DefaultInfo(files = depset([out]))]
 
@@ -102,7 +102,6 @@ probe = rule(
     attrs = {
         "program": attr.label(allow_single_file = True, default = "//:probe"),
         "reaches": attr.string_list(),
-        "requirements": attr.string_dict(),
         "srcs": attr.label_list(allow_files = True),
     },
 )
