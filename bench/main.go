@@ -42,6 +42,7 @@ type options struct {
 	monorepo  bool
 	mono      monorepo.Size
 	docs      string
+	render    bool
 	cores     int
 }
 
@@ -65,6 +66,7 @@ func main() {
 	flag.IntVar(&o.mono.Bases, "bases", 5, "of --monorepo: how many bases")
 	baseMB := flag.Int64("base-mb", 40, "of --monorepo: MB of a base; one of ten times the size is measured, too")
 	appMB := flag.Float64("app-mb", 1, "of --monorepo: MB of an app layer")
+	flag.BoolVar(&o.render, "render", false, "instead, only make the page in the folder of --docs of the JSON files beside it again")
 	flag.StringVar(&o.docs, "docs", "docs", "`folder` with the performance.md that results go into")
 	flag.Parse()
 	o.mono.BaseBytes, o.mono.AppBytes = *baseMB*1e6, int64(*appMB*1e6)
@@ -80,6 +82,8 @@ func run(o options) error {
 	switch {
 	case o.rounds < 1:
 		return errors.New("--rounds: give 1 or more")
+	case o.render:
+		return renderAll(o.docs)
 	case o.monorepo:
 		r, err := measureMonorepo(o, os.Stderr)
 		if err != nil {

@@ -89,7 +89,7 @@ func (r monoResults) writeBases(b *strings.Builder) {
 	fmt.Fprintf(b, "The base growing, %d images, one app changed:\n\n", grownImages)
 	b.WriteString("| MB of the base | s | s more than with no change | cp of the image | cp + sha256sum |\n|---|---|---|---|---|\n")
 	for _, g := range r.grown() {
-		fmt.Fprintf(b, "| %.0f | %.2f | %.2f | %.2f | %.2f |\n", g.megabytes, g.app.Seconds, g.added, g.app.Copy, g.app.Copy+g.app.Hash)
+		fmt.Fprintf(b, "| %.0f | %.2f | %.2f | %.3f | %.3f |\n", g.megabytes, g.app.Seconds, g.added, g.app.Copy, g.app.Copy+g.app.Hash)
 	}
 	b.WriteByte('\n')
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,7 +31,7 @@ type runInfo struct {
 
 func newRun(rounds int) runInfo {
 	r := runInfo{
-		Command: strings.Join(append([]string{"go run ./bench"}, os.Args[1:]...), " "),
+		Command: command(),
 		Date:    time.Now().UTC().Format(time.DateOnly), Rounds: rounds, CPU: "unknown", Cores: runtime.NumCPU(), Kernel: "unknown", Load: "unknown",
 	}
 	if v := procField("/proc/cpuinfo", "model name"); v != "" {
@@ -46,6 +49,21 @@ func newRun(rounds int) runInfo {
 		r.Load, _, _ = strings.Cut(string(load), " ")
 	}
 	return r
+}
+
+// command is the command line, without the folder that results go into.
+func command() string {
+	line := "go run ./bench"
+	flag.Visit(func(f *flag.Flag) {
+		switch value := f.Value.String(); {
+		case f.Name == "docs":
+		case value == "true":
+			line += " --" + f.Name
+		default:
+			line += fmt.Sprintf(" --%s=%s", f.Name, value)
+		}
+	})
+	return line
 }
 
 // procField is the value of the first line "name : value" of a file of /proc, or "".
@@ -125,6 +143,40 @@ func save(docs string, figures any, s section) error {
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(docs, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renderers make sections of their JSON files.
+var renderers = map[string]func(data []byte) (any, section, error){"all": renderAs[report], "monorepo": renderAs[monoResults]}
+
+func renderAs[T interface{ section() section }](data []byte) (any, section, error) {
+	var figures T
+	if err := json.Unmarshal(data, &figures); err != nil {
+		return nil, section{}, err
+	}
+	return figures, figures.section(), nil
+}
+
+// renderAll makes the page and the drawings of the JSON files again.
+func renderAll(docs string) error {
+	for name, render := range renderers {
+		file := filepath.Join(docs, results, name+".json")
+		data, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "bench: left as it is:", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		figures, s, err := render(data)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if err := save(docs, figures, s); err != nil {
 			return err
 		}
 	}

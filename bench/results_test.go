@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +33,7 @@ func TestSave(t *testing.T) {
 	if err := save(docs, r, r.section()); err != nil {
 		t.Fatal(err)
 	}
-	checkPage(t, docs, "all", renderReport)
+	checkPage(t, docs, "all")
 	text, err := os.ReadFile(filepath.Join(docs, page))
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +54,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, render := range map[string]func(data []byte) (section, error){"all": renderReport, "monorepo": renderMono} {
+	for name := range renderers {
 		begin, end := section{name: name}.markers()
 		_, rest, _ := strings.Cut(string(text), begin)
 		now, _, ok := strings.Cut(rest, end)
@@ -63,37 +62,21 @@ func TestPage(t *testing.T) {
 		case !ok:
 			t.Errorf("%s has no section %s", page, name)
 		case err == nil:
-			checkPage(t, "../docs", name, render)
+			checkPage(t, "../docs", name)
 		case strings.Contains(now, "]("+results+"/"):
 			t.Errorf("section %s of %s shows drawings, and there is no %s.json", name, page, name)
 		}
 	}
 }
 
-func renderReport(data []byte) (section, error) {
-	var r report
-	if err := json.Unmarshal(data, &r); err != nil {
-		return section{}, err
-	}
-	return r.section(), nil
-}
-
-func renderMono(data []byte) (section, error) {
-	var r monoResults
-	if err := json.Unmarshal(data, &r); err != nil {
-		return section{}, err
-	}
-	return r.section(), nil
-}
-
 // checkPage compares a section of a page, and its drawings, with what its JSON file gives.
-func checkPage(t *testing.T, docs, name string, render func(data []byte) (section, error)) {
+func checkPage(t *testing.T, docs, name string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(docs, results, name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := render(data)
+	_, s, err := renderers[name](data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +90,7 @@ func checkPage(t *testing.T, docs, name string, render func(data []byte) (sectio
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(got), want) {
-			t.Errorf("%s does not have what %s.json gives: run the command that it names again", file, name)
+			t.Errorf("%s does not have what %s.json gives: go run ./bench --render", file, name)
 		}
 	}
 }
