@@ -56,7 +56,7 @@ func (p promised) apply(lines []string) []string {
 
 // cases are all cases but those that are refused.
 func cases() []layerCase {
-	return slices.Concat(ociCases, whiteoutCases, replaceCases(), linkCases(), headerCases(), sparseCases(), valueCases(), storedCases())
+	return slices.Concat(ociCases, whiteoutCases, replaceCases(), linkCases, headerCases(), sparseCases(), valueCases(), storedCases())
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)

@@ -173,7 +173,7 @@ func (c layerCase) testPeer(t *testing.T, program string, want []string) {
 	case reason != "" && same:
 		t.Errorf("%s extracts it now; so the case needs no reason why not: %q", program, reason)
 	case reason != "":
-		t.Skipf("%s does not extract this: %s", program, reason)
+		t.Logf("%s makes another tree, as it should: %s", program, reason)
 	case err != nil:
 		t.Errorf("%s: %v\n%s", program, err, out)
 	default:

@@ -2,6 +2,7 @@ package layercases
 
 import (
 	"archive/tar"
+	"slices"
 	"strings"
 
 	"github.com/fledge-build/fledge/e2e/layers"
@@ -21,7 +22,7 @@ func v7(name string, typeflag byte) layers.Raw {
 
 // headerCases are of the formats of tar: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), and the manual of GNU tar, "Tar Internals".
 func headerCases() []layerCase {
-	return append(posixCases(), append(gnuCases(), paxCases()...)...)
+	return slices.Concat(posixCases(), gnuCases(), paxCases)
 }
 
 func posixCases() []layerCase {
@@ -108,64 +109,62 @@ func gnuCases() []layerCase {
 	}
 }
 
-func paxCases() []layerCase {
-	return []layerCase{
-		{name: "PAX path and linkpath", why: "records take the place of the fields, of any length", layers: stack{{
-			root, pax("path", strings.Repeat("p", 200)), raw(plain("not this"), "1"),
-			pax("linkpath", strings.Repeat("p", 200)), raw(layers.Raw{Name: "hard", Type: tar.TypeLink, Link: "nor this"}, ""),
-			pax("linkpath", strings.Repeat("../", 500), "path", "soft"), raw(layers.Raw{Name: "no", Type: tar.TypeSymlink, Link: "no"}, ""),
-		}}},
-		{name: "PAX numbers", why: "size, uid, gid and mtime as records, the fields being 0", layers: stack{{
-			root, pax("uid", "4294967294", "gid", "2097152", "mtime", "4294967295"), raw(plain("ids"), ""),
-			pax("size", "600"), raw(layers.Raw{Name: "size", Type: tar.TypeReg, Size: layers.Octal(0, 12)}, text(600)), file("after", "1"),
-		}}},
-		{name: "PAX times with fractions", why: "Fledge keeps whole seconds, rounded down as stat(2) has them",
-			layers: stack{{
-				root, pax("mtime", "1234567890.987654321"), raw(plain("nanoseconds"), ""), pax("mtime", "1.5"), raw(plain("short"), ""),
-				pax("mtime", "-1.25"), raw(plain("negative"), ""), pax("mtime", "-0.5"), raw(plain("just before"), ""),
-				pax("mtime", "7."), raw(plain("dot"), ""), pax("mtime", "8.0000000009999"), raw(plain("picoseconds"), ""),
-			}},
-			peers: map[string]string{"bsdtar": "it takes the fraction of negative times otherwise"}},
-		{name: "PAX bytes", why: "pax wants UTF-8; GNU tar and Docker write names as they are, with hdrcharset or without", layers: stack{{
-			root, pax("path", "\xff\xfe"), raw(plain("x"), "1"), pax("hdrcharset", "BINARY", "path", "\x80 binary"), raw(plain("y"), "2"),
-			pax("linkpath", "\xff"), raw(layers.Raw{Name: "soft", Type: tar.TypeSymlink, Link: "x"}, ""),
-		}}, peers: map[string]string{"bsdtar": notUTF8}},
-		{name: "PAX record twice", why: "the last counts", layers: stack{{
-			root, pax("path", "first", "path", "last", "uid", "1", "uid", "2"), raw(plain("x"), ""),
-		}}},
-		{name: "PAX empty record", why: "it takes the record away, and the field counts", layers: stack{{
-			root, pax("path", "record", "path", ""), raw(plain("field"), ""),
-		}}, peers: map[string]string{"tar": "an empty path is one to it"}},
-		{name: "PAX records of others", why: "comments, times and fields that no file system has are passed over", layers: stack{{
-			root, pax("comment", "any", "atime", "1", "ctime", "2", "LIBARCHIVE.creationtime", "3", "SCHILY.dev", "5", "SCHILY.ino", "6",
-				"SCHILY.nlink", "7", "uname", "daemon", "gname", "daemon", "MSWINDOWS.fileattr", "32", "VENDOR.key", "\x00\n"), raw(plain("x"), "1"),
-		}}},
-		{name: "PAX and GNU long name", why: "a writer may give both; the record counts", layers: stack{{
-			root, pax("mtime", "5"), longName("long"), raw(plain("x"), ""),
-		}}},
-		{name: "PAX global header", why: "git archive puts a comment there; containerd, Docker and umoci apply none of its fields",
-			layers: stack{{root, global("comment", "of git"), file("a", "1"), global("uid", "7", "mtime", "8"), raw(plain("b"), "2")}},
-			umoci:  "Debian 12's umoci refuses the type", means: stack{{root, file("a", "1"), file("b", "2")}},
-			peers: map[string]string{"tar": "it applies them"}},
-		{name: "PAX xattrs", why: "SCHILY.xattr records hold name and value as they are", layers: stack{{
-			root, pax("SCHILY.xattr.user.equals", "a=b=c", "SCHILY.xattr.user.lines", "1\n2\n", "SCHILY.xattr.user.nul", "\x00\x00",
-				"SCHILY.xattr.user.percent%20", "%41", "SCHILY.xattr.user.binary", "\xff\xfe"), raw(plain("x"), ""),
-			pax("SCHILY.xattr.user.d", "on a folder"), raw(rawDir("d"), ""),
-		}}},
-		{name: "PAX xattrs of libarchive", why: "bsdtar writes LIBARCHIVE.xattr, name percent-encoded and value in base64, beside SCHILY.xattr",
-			layers: stack{{
-				root, pax("LIBARCHIVE.xattr.user.a%3Db", "AAE="), raw(plain("alone"), ""),
-				pax("LIBARCHIVE.xattr.user.a", "Mg", "SCHILY.xattr.user.a", "2", "LIBARCHIVE.xattr.user.b", "MQ"), raw(plain("both"), ""),
-			}},
-			umoci:    "umoci knows SCHILY.xattr alone, which has no names with =",
-			means:    stack{{root, file("alone", ""), file("both", "").with("user.a", "2")}},
-			promised: promised{"alone": emptyFile("alone", 1600000000, "user.a=b=0001")},
-			peers:    map[string]string{"tar": unknownRecords, "bsdtar": "it takes both kinds"}},
-		{name: "PAX ACLs as text", why: "SCHILY.acl is what tar --acls writes; no tool of OCI reads it, so Fledge does not",
-			layers: stack{{root, pax("SCHILY.acl.access", "user::rw-,user:1:rwx,group::r--,mask::rwx,other::r--"), raw(plain("x"), "")}},
-			peers:  map[string]string{"bsdtar": "it applies them; GNU tar with --acls does too"}},
-		{name: "PAX header of a megabyte", why: "Go's limit of all records of an entry", layers: stack{{
-			root, pax("comment", strings.Repeat("c", 1000_000)), raw(plain("x"), "1"),
-		}}, peers: map[string]string{"bsdtar": "its limit is lower"}},
-	}
+var paxCases = []layerCase{
+	{name: "PAX path and linkpath", why: "records take the place of the fields, of any length", layers: stack{{
+		root, pax("path", strings.Repeat("p", 200)), raw(plain("not this"), "1"),
+		pax("linkpath", strings.Repeat("p", 200)), raw(layers.Raw{Name: "hard", Type: tar.TypeLink, Link: "nor this"}, ""),
+		pax("linkpath", strings.Repeat("../", 500), "path", "soft"), raw(layers.Raw{Name: "no", Type: tar.TypeSymlink, Link: "no"}, ""),
+	}}},
+	{name: "PAX numbers", why: "size, uid, gid and mtime as records, the fields being 0", layers: stack{{
+		root, pax("uid", "4294967294", "gid", "2097152", "mtime", "4294967295"), raw(plain("ids"), ""),
+		pax("size", "600"), raw(layers.Raw{Name: "size", Type: tar.TypeReg, Size: layers.Octal(0, 12)}, text(600)), file("after", "1"),
+	}}},
+	{name: "PAX times with fractions", why: "Fledge keeps whole seconds, rounded down as stat(2) has them",
+		layers: stack{{
+			root, pax("mtime", "1234567890.987654321"), raw(plain("nanoseconds"), ""), pax("mtime", "1.5"), raw(plain("short"), ""),
+			pax("mtime", "-1.25"), raw(plain("negative"), ""), pax("mtime", "-0.5"), raw(plain("just before"), ""),
+			pax("mtime", "7."), raw(plain("dot"), ""), pax("mtime", "8.0000000009999"), raw(plain("picoseconds"), ""),
+		}},
+		peers: map[string]string{"bsdtar": "it takes the fraction of negative times otherwise"}},
+	{name: "PAX bytes", why: "pax wants UTF-8; GNU tar and Docker write names as they are, with hdrcharset or without", layers: stack{{
+		root, pax("path", "\xff\xfe"), raw(plain("x"), "1"), pax("hdrcharset", "BINARY", "path", "\x80 binary"), raw(plain("y"), "2"),
+		pax("linkpath", "\xff"), raw(layers.Raw{Name: "soft", Type: tar.TypeSymlink, Link: "x"}, ""),
+	}}, peers: map[string]string{"bsdtar": notUTF8}},
+	{name: "PAX record twice", why: "the last counts", layers: stack{{
+		root, pax("path", "first", "path", "last", "uid", "1", "uid", "2"), raw(plain("x"), ""),
+	}}},
+	{name: "PAX empty record", why: "it takes the record away, and the field counts", layers: stack{{
+		root, pax("path", "record", "path", ""), raw(plain("field"), ""),
+	}}, peers: map[string]string{"tar": "an empty path is one to it"}},
+	{name: "PAX records of others", why: "comments, times and fields that no file system has are passed over", layers: stack{{
+		root, pax("comment", "any", "atime", "1", "ctime", "2", "LIBARCHIVE.creationtime", "3", "SCHILY.dev", "5", "SCHILY.ino", "6",
+			"SCHILY.nlink", "7", "uname", "daemon", "gname", "daemon", "MSWINDOWS.fileattr", "32", "VENDOR.key", "\x00\n"), raw(plain("x"), "1"),
+	}}},
+	{name: "PAX and GNU long name", why: "a writer may give both; the record counts", layers: stack{{
+		root, pax("mtime", "5"), longName("long"), raw(plain("x"), ""),
+	}}},
+	{name: "PAX global header", why: "git archive puts a comment there; containerd, Docker and umoci apply none of its fields",
+		layers: stack{{root, global("comment", "of git"), file("a", "1"), global("uid", "7", "mtime", "8"), raw(plain("b"), "2")}},
+		umoci:  "Debian 12's umoci refuses the type", means: stack{{root, file("a", "1"), file("b", "2")}},
+		peers: map[string]string{"tar": "it applies them"}},
+	{name: "PAX xattrs", why: "SCHILY.xattr records hold name and value as they are", layers: stack{{
+		root, pax("SCHILY.xattr.user.equals", "a=b=c", "SCHILY.xattr.user.lines", "1\n2\n", "SCHILY.xattr.user.nul", "\x00\x00",
+			"SCHILY.xattr.user.percent%20", "%41", "SCHILY.xattr.user.binary", "\xff\xfe"), raw(plain("x"), ""),
+		pax("SCHILY.xattr.user.d", "on a folder"), raw(rawDir("d"), ""),
+	}}},
+	{name: "PAX xattrs of libarchive", why: "bsdtar writes LIBARCHIVE.xattr, name percent-encoded and value in base64, beside SCHILY.xattr",
+		layers: stack{{
+			root, pax("LIBARCHIVE.xattr.user.a%3Db", "AAE="), raw(plain("alone"), ""),
+			pax("LIBARCHIVE.xattr.user.a", "Mg", "SCHILY.xattr.user.a", "2", "LIBARCHIVE.xattr.user.b", "MQ"), raw(plain("both"), ""),
+		}},
+		umoci:    "umoci knows SCHILY.xattr alone, which has no names with =",
+		means:    stack{{root, file("alone", ""), file("both", "").with("user.a", "2")}},
+		promised: promised{"alone": emptyFile("alone", 1600000000, "user.a=b=0001")},
+		peers:    map[string]string{"tar": unknownRecords, "bsdtar": "it takes both kinds"}},
+	{name: "PAX ACLs as text", why: "SCHILY.acl is what tar --acls writes; no tool of OCI reads it, so Fledge does not",
+		layers: stack{{root, pax("SCHILY.acl.access", "user::rw-,user:1:rwx,group::r--,mask::rwx,other::r--"), raw(plain("x"), "")}},
+		peers:  map[string]string{"bsdtar": "it applies them; GNU tar with --acls does too"}},
+	{name: "PAX header of a megabyte", why: "Go's limit of all records of an entry", layers: stack{{
+		root, pax("comment", strings.Repeat("c", 1000_000)), raw(plain("x"), "1"),
+	}}, peers: map[string]string{"bsdtar": "its limit is lower"}},
 }

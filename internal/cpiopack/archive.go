@@ -45,13 +45,11 @@ func SetInode(h *cpio.Header, names []string) {
 
 // write adds f to an archive. The data goes with the first name.
 func (f *file) write(w *cpio.Writer, data io.Reader) error {
+	h := cpio.Header{Mode: cpio.TypeRegular | uint32(f.mode), UID: f.uid, GID: f.gid, ModTime: f.modTime, Size: f.size}
+	SetInode(&h, f.names)
 	for i, name := range f.names {
-		h := cpio.Header{
-			Name: name, Mode: cpio.TypeRegular | uint32(f.mode), UID: f.uid, GID: f.gid, ModTime: f.modTime,
-		}
-		SetInode(&h, f.names)
-		if i == 0 {
-			h.Size = f.size
+		if h.Name = name; i > 0 {
+			h.Size = 0
 		}
 		if err := w.WriteHeader(&h); err != nil {
 			return err
