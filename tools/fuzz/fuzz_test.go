@@ -80,29 +80,6 @@ func keep(t *testing.T) {
 	}
 }
 
-// TestCover: room is kept to, and what covers nothing new is left out.
-func TestCover(t *testing.T) {
-	inputs := []input{
-		{"two", 10, []string{"a", "b"}}, {"same", 5, []string{"a", "b"}}, {"three", 100, []string{"a", "b", "c"}},
-		{"one", 1, []string{"d"}}, {"none", 1, []string{"seed"}},
-	}
-	for _, tt := range []struct {
-		files int
-		bytes int64
-		want  []string
-	}{
-		{10, 1000, []string{"three", "one"}}, {1, 1000, []string{"three"}}, {10, 50, []string{"same", "one"}}, {0, 1000, nil},
-	} {
-		var got []string
-		for _, in := range cover(inputs, map[string]bool{"seed": true}, tt.files, tt.bytes) {
-			got = append(got, in.name)
-		}
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%d files, %d bytes: %q, want %q", tt.files, tt.bytes, got, tt.want)
-		}
-	}
-}
-
 // TestDocs: docs/hardening.md has every target, and none that is not there.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
