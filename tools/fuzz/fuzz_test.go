@@ -80,6 +80,21 @@ func keep(t *testing.T) {
 	}
 }
 
+// TestSpurious: the message of go test that is no failure, as go 1.26.8 wrote it, and others that are.
+func TestSpurious(t *testing.T) {
+	const raced = "--- FAIL: FuzzKernelArch (10.05s)\n    context deadline exceeded\nFAIL\nexit status 1\nFAIL\tm\t10.052s"
+	for text, want := range map[string]bool{
+		raced: true,
+		"--- FAIL: FuzzX (1.49s)\n    --- FAIL: FuzzX (0.00s)\n        x_test.go:1: context deadline exceeded\n" +
+			"    Failing input written to testdata/fuzz/FuzzX/1\nFAIL": false,
+		"--- FAIL: FuzzX (10.05s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\nFAIL": false,
+	} {
+		if got := spurious(strings.Split(text, "\n")); got != want {
+			t.Errorf("%s\n%t", text, got)
+		}
+	}
+}
+
 // TestDocs: docs/hardening.md has every target, and none that is not there.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
