@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,55 +24,71 @@ const (
 // counted are the packages whose statements count: Fledge's own, and those that decode for it.
 const counted = "./...,github.com/...,archive/tar,encoding/json,debug/elf"
 
-// input is a file of a corpus with what it covers.
+// group is how many inputs are run together at first.
+const group = 32
+
+// input is a file of a corpus.
 type input struct {
-	name   string
-	size   int64
-	blocks []string // of statements, as a coverage profile names them
+	name string
+	size int64
 }
 
-// keepCorpus adds inputs from go's cache to the committed corpus of a target, testdata/fuzz of its package: of those that
-// cover statements that neither the seeds nor the committed corpus cover, as few as it takes. It says what it did.
+// keeper adds inputs from go's cache to the committed corpus of a target, testdata/fuzz of its package.
+type keeper struct {
+	target
+	cache, corpus    string // folders
+	program, profile string // the package's tests, which count statements, and what they write
+	covered          map[string]bool
+	files            int   // that there is room for
+	bytes            int64 // the same
+}
+
+// keepCorpus adds the inputs that cover statements which neither the seeds nor the committed corpus nor smaller inputs
+// cover. It says what it did.
 func keepCorpus(ctx context.Context, t target) (string, error) {
-	cache, err := t.cached(ctx)
-	if err != nil {
-		return "", err
-	}
-	corpus := filepath.Join(t.dir, "testdata", "fuzz", t.name)
 	work, err := os.MkdirTemp("", "fuzz")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	m := &measure{t, filepath.Join(work, "test"), filepath.Join(work, "profile")}
-	if err := m.build(ctx); err != nil {
+	k := &keeper{
+		target: t, corpus: filepath.Join(t.dir, "testdata", "fuzz", t.name),
+		program: filepath.Join(work, "test"), profile: filepath.Join(work, "profile"),
+		files: maxFiles, bytes: maxBytes,
+	}
+	if k.cache, err = t.cached(ctx); err != nil {
 		return "", err
 	}
-	covered, err := m.blocks(ctx, "")
+	have, err := entries(k.corpus)
 	if err != nil {
 		return "", err
 	}
-	have, err := entries(corpus)
+	names := map[string]bool{}
+	for _, in := range have {
+		names[in.name] = true
+		k.files--
+		k.bytes -= in.size
+	}
+	found, err := entries(k.cache)
 	if err != nil {
 		return "", err
 	}
-	candidates, err := m.candidates(ctx, cache, corpus)
-	if err != nil {
+	found = slices.DeleteFunc(found, func(in input) bool { return names[in.name] || in.size > maxFile })
+	slices.SortFunc(found, func(a, b input) int { return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.name, b.name)) })
+	if err := k.build(ctx); err != nil {
 		return "", err
 	}
-	before := len(covered)
-	room, bytes := maxFiles-len(have), int64(maxBytes)
-	for _, e := range have {
-		bytes -= e.size
+	if k.covered, err = k.run(ctx, nil); err != nil {
+		return "", err
 	}
-	chosen := cover(candidates, covered, room, bytes)
-	for _, in := range chosen {
-		if err := copyInput(filepath.Join(cache, in.name), corpus, in.name); err != nil {
+	before, room := len(k.covered), k.files
+	for part := range slices.Chunk(found, group) {
+		if err := k.add(ctx, part); err != nil {
 			return "", err
 		}
 	}
 	return fmt.Sprintf("%d of %d inputs added to %d; %d blocks of statements covered, %d before",
-		len(chosen), len(candidates), len(have), len(covered), before), nil
+		room-k.files, len(found), len(have), len(k.covered), before), nil
 }
 
 // entries lists a corpus, which may not be there.
@@ -85,113 +103,84 @@ func entries(dir string) ([]input, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, input{name: e.Name(), size: info.Size()})
+		out = append(out, input{e.Name(), info.Size()})
 	}
 	return out, err
 }
 
-// cover chooses inputs one after another, the one first that covers the most blocks that are not covered yet, and the
-// smaller one of equals, while there is room. What they cover is added to covered.
-func cover(inputs []input, covered map[string]bool, files int, bytes int64) []input {
-	var chosen []input
-	for len(chosen) < files {
-		best, most := -1, 0
-		for i, in := range inputs {
-			n := 0
-			for _, b := range in.blocks {
-				if !covered[b] {
-					n++
-				}
-			}
-			if in.size <= bytes && (n > most || n == most && n > 0 && in.size < inputs[best].size) {
-				best, most = i, n
-			}
-		}
-		if best < 0 {
-			break
-		}
-		for _, b := range inputs[best].blocks {
-			covered[b] = true
-		}
-		bytes -= inputs[best].size
-		chosen = append(chosen, inputs[best])
+// add keeps those of some inputs that cover more, while there is room. Most do not, so they are run together, and the
+// halves of them only when there was anything new.
+func (k *keeper) add(ctx context.Context, list []input) error {
+	if k.files <= 0 || list[0].size > k.bytes { // the smallest
+		return nil
 	}
-	return chosen
-}
-
-func copyInput(from, dir, name string) error {
-	data, err := os.ReadFile(from)
+	covered, err := k.run(ctx, list)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	maps.DeleteFunc(covered, func(block string, _ bool) bool { return k.covered[block] })
+	switch {
+	case len(covered) == 0:
+		return nil
+	case len(list) > 1:
+		return errors.Join(k.add(ctx, list[:len(list)/2]), k.add(ctx, list[len(list)/2:]))
+	}
+	maps.Copy(k.covered, covered)
+	k.files--
+	k.bytes -= list[0].size
+	return k.copy(list[0].name)
+}
+
+// copy copies an input to the corpus.
+func (k *keeper) copy(name string) error {
+	data, err := os.ReadFile(filepath.Join(k.cache, name))
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, name), data, 0o644)
+	if err := os.MkdirAll(k.corpus, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(k.corpus, name), data, 0o644)
 }
 
-// measure finds what inputs cover.
-type measure struct {
-	target
-	program string // the package's tests, which count statements
-	profile string
-}
-
-func (m *measure) build(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-cover", "-coverpkg="+counted, "-o", m.program, m.path)
-	cmd.Dir = m.module
+func (k *keeper) build(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-cover", "-coverpkg="+counted, "-o", k.program, k.path)
+	cmd.Dir = k.module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
 }
 
-// blocks runs the target with one file of its corpus, or with all of it and the seeds for "".
-func (m *measure) blocks(ctx context.Context, file string) (map[string]bool, error) {
-	run := "^" + m.name + "$"
-	if file != "" {
-		run += "/^" + file + "$"
+// run gives the blocks of statements that some inputs cover, which are in the corpus meanwhile, or for none the seeds and
+// the corpus as it is.
+func (k *keeper) run(ctx context.Context, list []input) (covered map[string]bool, err error) {
+	run := "^" + k.name + "$"
+	var names []string
+	for _, in := range list {
+		names = append(names, in.name)
+		defer func() { err = errors.Join(err, os.Remove(filepath.Join(k.corpus, in.name))) }()
+		if err := k.copy(in.name); err != nil {
+			return nil, err
+		}
 	}
-	cmd := exec.CommandContext(ctx, m.program, "-test.run="+run, "-test.coverprofile="+m.profile)
-	cmd.Dir = m.dir
+	if len(list) > 0 {
+		run += "/^(" + strings.Join(names, "|") + ")$"
+	}
+	cmd := exec.CommandContext(ctx, k.program, "-test.run="+run, "-test.coverprofile="+k.profile)
+	cmd.Dir = k.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", run, err, out)
 	}
-	data, err := os.ReadFile(m.profile)
+	data, err := os.ReadFile(k.profile)
 	if err != nil {
 		return nil, err
 	}
-	covered := map[string]bool{}
+	covered = map[string]bool{}
 	for line := range strings.Lines(string(data)) { // FILE:FROM,TO STATEMENTS COUNT
-		block, ok := strings.CutSuffix(line, " 1\n")
-		if ok {
+		if block, ok := strings.CutSuffix(line, " 1\n"); ok {
 			covered[block] = true
 		}
 	}
 	return covered, nil
-}
-
-// candidates are the inputs in the cache with what they cover. Each is in the corpus while it runs.
-func (m *measure) candidates(ctx context.Context, cache, corpus string) ([]input, error) {
-	list, err := entries(cache)
-	if err != nil {
-		return nil, err
-	}
-	list = slices.DeleteFunc(list, func(in input) bool {
-		_, err := os.Stat(filepath.Join(corpus, in.name))
-		return err == nil || in.size > maxFile
-	})
-	for i, in := range list {
-		if err := copyInput(filepath.Join(cache, in.name), corpus, in.name); err != nil {
-			return nil, err
-		}
-		covered, err := m.blocks(ctx, in.name)
-		if err := errors.Join(err, os.Remove(filepath.Join(corpus, in.name))); err != nil {
-			return nil, err
-		}
-		for b := range covered {
-			list[i].blocks = append(list[i].blocks, b)
-		}
-	}
-	return list, nil
 }

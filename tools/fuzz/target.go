@@ -105,13 +105,25 @@ func fuzz(ctx context.Context, t target, duration time.Duration, o *output) resu
 			tail = tail[1:]
 		}
 	}
-	if r.err = cmd.Wait(); r.err != nil {
+	if r.err = cmd.Wait(); r.err != nil && spurious(tail) {
+		r.err = nil
+	}
+	if r.err != nil {
 		o.printf("%s: FAILED\n%s\n", t, strings.Join(tail, "\n"))
 	} else {
 		o.printf("%s: ok, %d executions\n", t, r.executions)
 	}
 	return r
 }
+
+// spurious knows a race in package fuzz up to Go 1.26: what ends a target in time is taken for a failure
+// (https://go.dev/issue/75804). There is no input then, nor any other message.
+func spurious(output []string) bool {
+	text := strings.Join(output, "\n")
+	return deadline.MatchString(text) && !strings.Contains(text, "Failing input") && strings.Count(text, "--- FAIL") == 1
+}
+
+var deadline = regexp.MustCompile(`(?m)^--- FAIL: \w+ \(\S+\)\n    context deadline exceeded\nFAIL$`)
 
 // read takes a line of go test's output, and says whether it was one about progress.
 func (r *result) read(line string) bool {

@@ -30,7 +30,7 @@ func FuzzReadSecrets(f *testing.F) {
 	b, _ := Secrets{Secrets: map[string][]byte{"a": []byte("b")}}.Encode()
 	f.Add(b[HeaderOffset:])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fuzztest.Limit(t, 8<<20+20*len(b), func() {
+		fuzztest.Limit(t, 2*MaxSecrets+20*len(b), func() {
 			ReadSecrets(bytes.NewReader(append(make([]byte, HeaderOffset), b...)))
 		})
 	})
