@@ -51,10 +51,7 @@ const clockLimit = 10 * time.Minute
 // testClock runs the programs in a machine whose clock is moved by decades, between runs and every few milliseconds of one: a clock of
 // its own is what no namespace gives, and faketime only to programs of libc. The bytes are those of this machine.
 func (k *kit) testClock(t *testing.T) {
-	kernel := os.Getenv("FLEDGE_KERNEL_BZIMAGE")
-	if kernel == "" {
-		t.Skip("needs a kernel: set FLEDGE_KERNEL_BZIMAGE to it")
-	}
+	kernel := kernelOf(t)
 	if _, err := qemu.Find("amd64", os.Getenv(qemu.Variable("amd64"))); err != nil {
 		t.Skip(err)
 	}
