@@ -89,7 +89,8 @@ func (k *kit) madeHere(t *testing.T, dir string) (lines []string) {
 	at := func(name string) string { return filepath.Join(out, name) }
 	k.must(t, []string{k.packer, "pack", "--level", "3", "--layer", k.layers[1], "--out", at("layer.pack")})
 	k.must(t, []string{k.packer, "rootfs", "--level", "3", "--pack", at("layer.pack"), "--out", at("layer.img")})
-	k.must(t, []string{k.fledge, "build", "--config", filepath.Join(dir, "fledge.toml"), "--arch", "amd64", "--cache", t.TempDir(), "--output", at("app")})
+	k.must(t, []string{k.fledge, "build", "--config", filepath.Join(dir, "fledge.toml"), "--arch", "amd64",
+		"--cache", t.TempDir(), "--output", at("app")})
 	if err := os.Remove(filepath.Join(dir, "fledge.lock")); err != nil {
 		t.Fatal(err)
 	}
