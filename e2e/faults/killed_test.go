@@ -107,8 +107,8 @@ func needStrace(t *testing.T) {
 	}
 }
 
-// testKilledAtName kills runs between the moments when two outputs get their names, which hardly any random moment hits: those before have
-// theirs, those after have not.
+// testKilledAtName kills runs between the moments when two outputs get their names, which hardly any random moment hits: those
+// before have theirs, those after have not.
 func (k *kit) testKilledAtName(t *testing.T) {
 	needStrace(t)
 	for _, o := range append(k.packerOperations(t), k.fledgeOperation(squashfs+"verity = true", 0)) {
