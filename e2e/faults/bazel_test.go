@@ -42,8 +42,8 @@ const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_layers", "fledge_roo
 // uncached keeps what the rules make of images out of the disk cache, which has the tools.
 const uncached = "--modify_execution_info=Fledge(Pack|PackFiles|Link|BootInitramfs|Manifest)=+no-cache"
 
-// TestBazel kills Bazel, server and all, while it builds, and builds with two output bases at once with one disk cache: later builds make
-// the bytes of an undisturbed one without that cache.
+// TestBazel kills Bazel, server and all, while it builds, and builds with two output bases at once with one disk cache: later
+// builds make the bytes of an undisturbed one without that cache.
 func TestBazel(t *testing.T) {
 	harness.NeedSlow(t, "starts Bazel servers, some of them after they were killed")
 	random := moments(t)

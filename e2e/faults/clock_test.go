@@ -51,10 +51,7 @@ const clockLimit = 10 * time.Minute
 // testClock runs the programs in a machine whose clock is moved by decades, between runs and every few milliseconds of one: a clock of
 // its own is what no namespace gives, and faketime only to programs of libc. The bytes are those of this machine.
 func (k *kit) testClock(t *testing.T) {
-	kernel := os.Getenv("FLEDGE_KERNEL_BZIMAGE")
-	if kernel == "" {
-		t.Skip("needs a kernel: set FLEDGE_KERNEL_BZIMAGE to it")
-	}
+	kernel := kernelOf(t)
 	if _, err := qemu.Find("amd64", os.Getenv(qemu.Variable("amd64"))); err != nil {
 		t.Skip(err)
 	}
@@ -92,7 +89,8 @@ func (k *kit) madeHere(t *testing.T, dir string) (lines []string) {
 	at := func(name string) string { return filepath.Join(out, name) }
 	k.must(t, []string{k.packer, "pack", "--level", "3", "--layer", k.layers[1], "--out", at("layer.pack")})
 	k.must(t, []string{k.packer, "rootfs", "--level", "3", "--pack", at("layer.pack"), "--out", at("layer.img")})
-	k.must(t, []string{k.fledge, "build", "--config", filepath.Join(dir, "fledge.toml"), "--arch", "amd64", "--cache", t.TempDir(), "--output", at("app")})
+	k.must(t, []string{k.fledge, "build", "--config", filepath.Join(dir, "fledge.toml"), "--arch", "amd64",
+		"--cache", t.TempDir(), "--output", at("app")})
 	if err := os.Remove(filepath.Join(dir, "fledge.lock")); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ func TestFaults(t *testing.T) {
 	t.Run("killed at a name", k.testKilledAtName)
 	t.Run("a name that cannot be given", k.testNameFails)
 	t.Run("disk full", k.testDiskFull)
+	t.Run("disk of a machine full", k.testMachineDiskFull)
 	t.Run("read-only", k.testReadOnly)
 	t.Run("another user", k.testAnotherUser)
 	t.Run("at once", k.testAtOnce)

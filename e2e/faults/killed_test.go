@@ -94,7 +94,8 @@ func killedAfter(t *testing.T, args []string, after time.Duration) bool {
 func (k *kit) atName(t *testing.T, o operation, dir, output, fault string) run {
 	t.Helper()
 	const calls = "rename,renameat,renameat2"
-	args := []string{"strace", "-f", "-qq", "-o", "/dev/null", "-P", filepath.Join(dir, output), "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + fault}
+	args := []string{"strace", "-f", "-qq", "-o", "/dev/null", "-P", filepath.Join(dir, output),
+		"-e", "trace=" + calls, "-e", "inject=" + calls + ":" + fault}
 	return k.try(t, append(args, o.args(dir)...))
 }
 
@@ -106,8 +107,8 @@ func needStrace(t *testing.T) {
 	}
 }
 
-// testKilledAtName kills runs between the moments when two outputs get their names, which hardly any random moment hits: those before have
-// theirs, those after have not.
+// testKilledAtName kills runs between the moments when two outputs get their names, which hardly any random moment hits: those
+// before have theirs, those after have not.
 func (k *kit) testKilledAtName(t *testing.T) {
 	needStrace(t)
 	for _, o := range append(k.packerOperations(t), k.fledgeOperation(squashfs+"verity = true", 0)) {

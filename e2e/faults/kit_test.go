@@ -67,7 +67,9 @@ func newKit(t *testing.T) *kit {
 func (k *kit) build(t *testing.T) {
 	t.Helper()
 	at := func(name string) string { return filepath.Join(k.dir, name) }
-	for pkg, out := range map[string]string{"./tools/packer": k.packer, "./tools/fledge": at("bare"), "./tools/fledge/mkdist": at("mkdist"), "./tools/init": k.agent} {
+	for pkg, out := range map[string]string{
+		"./tools/packer": k.packer, "./tools/fledge": at("bare"), "./tools/fledge/mkdist": at("mkdist"), "./tools/init": k.agent,
+	} {
 		if err := toolrun.Build(".", pkg, out, "GOOS=linux", "GOARCH=amd64"); err != nil {
 			t.Fatal(err)
 		}

@@ -13,8 +13,8 @@ import (
 // insideVariable says that a test runs in namespaces of its own.
 const insideVariable = "FLEDGE_FAULTS_INSIDE"
 
-// inMountNamespace tells whether the test can mount. If not it is run again, in namespaces of its own (unshare) whose mounts go with it,
-// and is done.
+// inMountNamespace tells whether the test can mount. If not it is run again, in namespaces of its own (unshare) whose mounts
+// go with it, and is done.
 func (k *kit) inMountNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) != "" {

@@ -64,13 +64,15 @@ func (k *kit) packerOperations(t *testing.T) []operation {
 	return []operation{
 		op(9, "pack for squashfs", []string{"out.pack"}, "pack", "--level", "3", "--layer", k.layers[0], "--out", "DIR/out.pack"),
 		op(9, "pack for erofs", []string{"out.pack"}, "pack", "--for", "erofs", "--layer", k.layers[0], "--out", "DIR/out.pack"),
-		once(op(9, "pack-layout", []string{"packs", "config.json"}, "pack-layout", "--level", "3", "--layout", k.layout, "--out-dir", "DIR/packs", "--config-out", "DIR/config.json")),
+		once(op(9, "pack-layout", []string{"packs", "config.json"}, "pack-layout", "--level", "3",
+			"--layout", k.layout, "--out-dir", "DIR/packs", "--config-out", "DIR/config.json")),
 		op(9, "rootfs squashfs", withVerity, image("squashfs", "--level", "3", "--verity-out", "DIR/out.verity.json")...),
 		op(9, "rootfs erofs", withVerity, image("erofs", "--verity-out", "DIR/out.verity.json")...),
 		op(9, "rootfs ext4", imageOutputs, image("ext4", "--size-buffer-mb", "1", "--journal")...),
 		op(9, "initramfs", []string{"out.size", "out.digest", "out.cpio.gz"}, append([]string{"initramfs", "--out", "DIR/out.cpio.gz",
 			"--digest-out", "DIR/out.digest", "--unpacked-out", "DIR/out.size"}, packs("initramfs")...)...),
-		op(9, "manifest", []string{"out.json"}, "manifest", "--toml", at("manifest.toml"), "--rootfs", "app.img", "--rootfs-digest", at("digest"), "--out", "DIR/out.json"),
+		op(9, "manifest", []string{"out.json"}, "manifest", "--toml", at("manifest.toml"),
+			"--rootfs", "app.img", "--rootfs-digest", at("digest"), "--out", "DIR/out.json"),
 	}
 }
 
@@ -165,8 +167,8 @@ func (k *kit) undisturbed(t *testing.T, o operation) (want map[string]string, to
 	return want, took
 }
 
-// checkWhole holds that all files with a final name are as an undisturbed run makes them, and that folders that appear whole are. others
-// are temporary files and unfinished downloads.
+// checkWhole holds that all files with a final name are as an undisturbed run makes them, and that folders that appear whole
+// are. others are temporary files and unfinished downloads.
 func (o *operation) checkWhole(t *testing.T, dir string, want map[string]string) (others []string) {
 	t.Helper()
 	got := contents(t, dir)

@@ -5,7 +5,7 @@ load(":go_sdk.bzl", "PLATFORMS", "go_environment", "host_go")
 _TIMEOUT = 600  # seconds
 
 # What it is made of, in the standard library alone.
-_PACKAGES = ["internal/cli", "internal/sparsefile", "tools/gobuild"]
+_PACKAGES = ["internal/cli", "internal/sparsefile", "internal/tempfile", "tools/gobuild"]
 
 _FAILED = """tools/gobuild, which builds Fledge's programs, does not compile for {platform}: go build, exit code {code}
 {stderr}"""

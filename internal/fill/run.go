@@ -62,14 +62,20 @@ func (t *task) prepareFixer() error {
 const guestCmdline = "quiet loglevel=4 oops=panic"
 
 // run runs the machine until it is off, and gives the guest's last report.
-func (t *task) run(ctx context.Context) (wire.Report, error) {
+func (t *task) run(ctx context.Context) (_ wire.Report, err error) {
+	disks := []vmm.Disk{{File: t.Source}, {File: t.file, Writable: true}}
+	defer func() {
+		if err != nil {
+			err = vmm.Explain(err, disks)
+		}
+	}()
 	limit := fmt.Errorf("the time limit of %v is reached: raise it, or run where KVM works", t.Machine.Limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Machine.Limit, limit)
 	defer cancel()
 	console, reports := &vmm.ConsoleEnd{}, &reports{progress: t.Progress}
 	m, err := t.Machine.Driver.Start(ctx, vmm.Spec{
 		Arch: t.Machine.Arch, Kernel: t.Machine.Kernel, Initramfs: t.Machine.Initramfs,
-		Disks:    []vmm.Disk{{File: t.Source}, {File: t.file, Writable: true}},
+		Disks:    disks,
 		MemoryMB: t.Machine.MemoryMB, CPUs: 1, Cmdline: guestCmdline,
 		Console: console, Progress: &vmm.LineWriter{Max: wire.MaxLine, Line: reports.add},
 	})

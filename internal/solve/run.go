@@ -46,13 +46,15 @@ func run(ctx context.Context, d disks, o Options) (wire.Result, error) {
 	res, state, readErr := readResult(d)
 	switch {
 	case ctx.Err() != nil:
-		return res, fmt.Errorf("%w%s", context.Cause(ctx), progress.last())
+		err = fmt.Errorf("%w%s", context.Cause(ctx), progress.last())
 	case readErr == nil:
 		return res, nil
 	case err != nil:
-		return res, fmt.Errorf("the build machine: %w%s%s", err, progress.last(), console.LastLines())
+		err = fmt.Errorf("the build machine: %w%s%s", err, progress.last(), console.LastLines())
+	default:
+		err = died(state, readErr, o.Machine, console, progress)
 	}
-	return res, died(state, readErr, o.Machine, console, progress)
+	return res, vmm.Explain(err, d.list())
 }
 
 // readResult reads what the guest wrote. Without a result, state tells how far it came.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fledge-build/fledge/internal/cli"
+	"github.com/fledge-build/fledge/internal/tempfile"
 )
 
 func main() {
@@ -89,11 +90,12 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	// Beside the output and not in /tmp, which may be memory: the compiler's cache gets half a gigabyte.
-	work, err := os.MkdirTemp(filepath.Dir(out), ".gobuild-*")
+	folder, err := tempfile.MakeFolder(out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	defer func() { err = errors.Join(err, folder.Remove()) }()
+	work := folder.Path
 	if err := unpackSDK(b.sdk, filepath.Join(work, "sdk")); err != nil {
 		return fmt.Errorf("%s: %w", b.sdk, err)
 	}

@@ -161,7 +161,7 @@ TMPDIR=WORK/home
 // wantNoRest fails when a build's folder is still there.
 func wantNoRest(t *testing.T) {
 	t.Helper()
-	if rest, _ := filepath.Glob(".gobuild-*"); len(rest) > 0 {
+	if rest, _ := filepath.Glob(".*.fledge-*"); len(rest) > 0 {
 		t.Errorf("left behind: %q", rest)
 	}
 }

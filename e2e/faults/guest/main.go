@@ -86,7 +86,7 @@ func work(clock string) error {
 	for _, args := range [][]string{
 		{"/packer", "pack", "--level", "3", "--layer", "/layer", "--out", out + "/layer.pack"},
 		{"/packer", "rootfs", "--level", "3", "--pack", out + "/layer.pack", "--out", out + "/layer.img"},
-		{"/fledge", "build", "--config", "/fledge.toml", "--manifest", "/manifest.toml", "--arch", "amd64", "--cache", "/store", "--output", out + "/app"},
+		{"/fledge", "build", "--config", "/fledge.toml", "--arch", "amd64", "--cache", "/store", "--output", out + "/app"},
 	} {
 		if said, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w: %s", args, err, said)

@@ -11,6 +11,9 @@ import (
 	"github.com/fledge-build/fledge/internal/vmm/monitor"
 )
 
+// failing has a guest see that its disk fails where the host has no room: QEMU by itself would stop it, and wait for room that never comes.
+const failing = ",werror=report"
+
 // arguments is QEMU's command line; ports maps the guest's to the host's.
 func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]string, error) {
 	machine, cpu, bus := d.Type, "max", "pci"
@@ -42,9 +45,9 @@ func (d Driver) arguments(spec vmm.Spec, accel string, ports map[int]int) ([]str
 		access := "readonly=on"
 		switch {
 		case disk.Snapshot:
-			access = "snapshot=on,cache=unsafe"
+			access = "snapshot=on,cache=unsafe" + failing
 		case disk.Writable:
-			access = "cache=unsafe,discard=unmap" // the host reads the file only after the machine's end
+			access = "cache=unsafe,discard=unmap" + failing // the host reads the file only after the machine's end
 		}
 		args = append(args,
 			"-drive", "if=none,format=raw,"+access+",id="+id+",file="+escape(disk.File),

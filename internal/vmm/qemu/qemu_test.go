@@ -37,8 +37,8 @@ func TestArguments(t *testing.T) {
 		"-kernel", "Image", "-append", "console=ttyAMA0 panic=-1 quiet", "-device", "virtio-rng-pci",
 		"-initrd", "boot.cpio.gz",
 		"-drive", "if=none,format=raw,readonly=on,id=disk0,file=a,,b.img", "-device", "virtio-blk-pci,drive=disk0",
-		"-drive", "if=none,format=raw,cache=unsafe,discard=unmap,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
-		"-drive", "if=none,format=raw,snapshot=on,cache=unsafe,id=disk2,file=d.img", "-device", "virtio-blk-pci,drive=disk2",
+		"-drive", "if=none,format=raw,cache=unsafe,discard=unmap,werror=report,id=disk1,file=c.img", "-device", "virtio-blk-pci,drive=disk1",
+		"-drive", "if=none,format=raw,snapshot=on,cache=unsafe,werror=report,id=disk2,file=d.img", "-device", "virtio-blk-pci,drive=disk2",
 		"-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:40080-:80,hostfwd=tcp:127.0.0.1:40443-:443",
 		"-device", "virtio-net-pci,netdev=net0,romfile=",
 	}
