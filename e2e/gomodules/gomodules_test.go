@@ -193,8 +193,11 @@ func TestVersionsStay(t *testing.T) {
 	if fetched, err := filepath.Glob(filepath.Join(with.OutputBase, "external", "*fledge_deps")); err != nil || len(fetched) != 1 {
 		t.Errorf("what the rules' programs need is in %q (%v)", fetched, err)
 	}
-	if fetched, err := filepath.Glob(filepath.Join(with.OutputBase, "external", "*fledge_cli_*")); err != nil || len(fetched) > 0 {
-		t.Errorf("the rules fetch what the fledge command needs: %q (%v)", fetched, err)
+	for _, part := range []string{"cli", "sbom"} {
+		fetched, err := filepath.Glob(filepath.Join(with.OutputBase, "external", "*fledge_"+part+"_*"))
+		if err != nil || len(fetched) > 0 {
+			t.Errorf("the rules fetch what is of %s alone: %q (%v)", part, fetched, err)
+		}
 	}
 	wantProgram(t, with, "tools/guest/guest", guest, 50)
 	wantProgram(t, with, "tools/bin/packer", own, 5)
