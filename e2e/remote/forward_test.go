@@ -37,8 +37,11 @@ func forward(t *testing.T, socket string, grpc bool) string {
 			}
 		},
 		ModifyResponse: func(r *http.Response) error {
-			if grpc && strings.HasSuffix(r.Request.URL.Path, ".Capabilities/GetCapabilities") {
-				return widenVersions(r)
+			if grpc {
+				endWithTrailers(r)
+				if strings.HasSuffix(r.Request.URL.Path, ".Capabilities/GetCapabilities") {
+					return widenVersions(r)
+				}
 			}
 			return nil
 		},
@@ -64,6 +67,20 @@ func forward(t *testing.T, socket string, grpc bool) string {
 		transport.CloseIdleConnections()
 	})
 	return listener.Addr().String()
+}
+
+// endWithTrailers makes trailers of the status of an answer that is headers alone, as gRPC has it for errors: the proxy may
+// send headers before it knows that nothing follows, and a client takes the empty end that then comes for damage.
+func endWithTrailers(r *http.Response) {
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "Grpc-") {
+			if r.Trailer == nil {
+				r.Trailer = http.Header{}
+			}
+			r.Trailer[name] = values
+			delete(r.Header, name)
+		}
+	}
 }
 
 // oldestAPI is field 4 of a ServerCapabilities, low_api_version, with the version 2.0: fields 1 and 2 of a SemVer. Of a

@@ -73,7 +73,7 @@ func TestEndless(t *testing.T) {
 		"error of tokens":      {&endless{word: "/token", status: 403, length: -1, others: challenged}, "403 Forbidden"},
 		"layer":                {&endless{word: "/blobs/", status: 200, length: -1, others: good}, "has altered or cut it"},
 		"layer of 10 GB":       {&endless{word: "/blobs/", status: 200, length: 10e9, others: good}, "has 10000000000 bytes, and the manifest says "},
-		"layer of 1 EB":        {&endless{word: "/blobs/" + digestOf([]byte(fuzzLayer)), status: 200, length: -1, others: huge}, "1152921504606846976 more bytes are needed in "},
+		"layer of 1 EB":        {&endless{word: "/blobs/" + digestOf([]byte(fuzzLayer)), status: 200, length: -1, others: huge}, "no space left on device: 1152921504606846976 more bytes are needed, and there are "},
 		"layer told of 416":    {&endless{word: "/blobs/", status: 416, length: -1, others: good}, "the server has less than"},
 		"redirect":             {&endless{word: "/blobs/", status: 307, length: -1, others: good, header: http.Header{"Location": {"/v2/app/blobs/x"}}}, "redirected 10 times"},
 		"range that is no one": {&endless{word: "/blobs/", status: 206, length: -1, others: good}, "another part of it than it was asked for"},

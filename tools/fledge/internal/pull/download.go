@@ -106,7 +106,8 @@ func (d *download) room() error {
 	}
 	free := uint64(fs.Bavail) * uint64(fs.Bsize)
 	if need := uint64(d.blob.Size - d.done); need > free {
-		return fmt.Errorf("%s: %s: %d more bytes are needed in %s, and there are %d free", d.ref, d.blob.Digest, need, d.Cache, free)
+		full := &os.PathError{Op: "write", Path: d.file.Name(), Err: unix.ENOSPC}
+		return fmt.Errorf("%s: %s: %w: %d more bytes are needed, and there are %d free", d.ref, d.blob.Digest, full, need, free)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -60,15 +61,18 @@ func makeTag(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range list {
-		if !tempfile.Is(e.Name()) { // a tag that was never whole
-			return nil
-		}
+	if !isNew(list) {
+		return nil
 	}
 	return cli.WriteKept(filepath.Join(dir, tagName), 0o644, func(f *os.File) error {
 		_, err := f.WriteString(tag)
 		return err
 	})
+}
+
+// isNew tells whether a folder's entries are none, or a tag that is not whole.
+func isNew(list []fs.DirEntry) bool {
+	return !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return !tempfile.Is(e.Name()) })
 }
 
 // Close ends the use of the folder.
@@ -82,9 +86,13 @@ func (s *Store) Close() error {
 // Clean removes what is kept in the folder, and gives how many bytes that were. A folder that Open did not make, and one
 // that a build uses, is an error.
 func Clean(dir string) (freed int64, err error) {
-	f, err := openTag(filepath.Join(dir, tagName))
-	if _, gone := os.Stat(dir); errors.Is(gone, fs.ErrNotExist) {
-		return 0, nil
+	file := filepath.Join(dir, tagName)
+	f, err := openTag(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if list, gone := os.ReadDir(dir); errors.Is(gone, fs.ErrNotExist) || gone == nil && isNew(list) {
+			return 0, nil
+		}
+		f, err = openTag(file) // it may have been made meanwhile
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%s is no folder that fledge made to keep things in (%w); nothing is removed", dir, err)
