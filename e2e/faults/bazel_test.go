@@ -23,8 +23,11 @@ import (
 	"github.com/fledge-build/fledge/internal/imagetest"
 )
 
-// bazelKills is how many builds are killed. Each build has an image of its own, of which no cache has anything.
-const bazelKills = 5
+// bazelKills is how many builds are killed, in so many attempts. Each has an image of its own, of which no cache has anything.
+const (
+	bazelKills    = 5
+	bazelAttempts = 15
+)
 
 const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_layers", "fledge_rootfs")
 
@@ -48,9 +51,9 @@ func TestBazel(t *testing.T) {
 	harness.NeedSlow(t, "starts Bazel servers, some of them after they were killed")
 	random := moments(t)
 	files := map[string]string{
-		"BUILD.bazel": fmt.Sprintf(buildFile, bazelKills+2), "agent.sh": "#!/bin/sh\n", "manifest.toml": manifestTOML,
+		"BUILD.bazel": fmt.Sprintf(buildFile, bazelAttempts+2), "agent.sh": "#!/bin/sh\n", "manifest.toml": manifestTOML,
 	}
-	for i := range bazelKills + 2 {
+	for i := range bazelAttempts + 2 {
 		layer, err := layers.Tar(func(w *layers.Writer) error {
 			return errors.Join(addFile(w, "noise", imagetest.Noise(random.Int(), 500_000)), addFile(w, "text", imagetest.Text(i, 3<<20)))
 		})
@@ -63,12 +66,14 @@ func TestBazel(t *testing.T) {
 	undisturbed.Bazel(t, "build", uncached, "//:all")
 	undisturbed.Bazel(t, "shutdown")
 	w := harness.NewWorkspace(t, files)
-	w.Bazel(t, "build", uncached, fmt.Sprintf("//:image%d", bazelKills+1)) // fetches and makes the tools
-	killed := 0
-	for attempt := 0; killed < bazelKills && attempt < 4*bazelKills; attempt++ {
-		target := fmt.Sprintf("//:image%d", killed)
-		if killBazel(t, w, target, time.Duration(random.Int64N(int64(10*time.Second)))) {
+	w.Bazel(t, "build", uncached, fmt.Sprintf("//:image%d", bazelAttempts+1)) // fetches and makes the tools
+	killed, most := 0, 10*time.Second
+	for attempt := 0; killed < bazelKills && attempt < bazelAttempts; attempt++ {
+		target := fmt.Sprintf("//:image%d", attempt)
+		if killBazel(t, w, target, time.Duration(random.Int64N(int64(most)))) {
 			killed++
+		} else { // how long a build takes depends on the machine
+			most = most * 3 / 4
 		}
 		w.Bazel(t, "build", target)
 		compare(t, undisturbed, w, strings.TrimPrefix(target, "//:"))
@@ -76,7 +81,7 @@ func TestBazel(t *testing.T) {
 	if t.Logf("%d builds were killed", killed); killed < bazelKills {
 		t.Errorf("%d kills came before the end of a build, and not %d", killed, bazelKills)
 	}
-	t.Run("two output bases", func(t *testing.T) { twoBases(t, undisturbed, w, fmt.Sprintf("//:image%d", bazelKills)) })
+	t.Run("two output bases", func(t *testing.T) { twoBases(t, undisturbed, w, fmt.Sprintf("//:image%d", bazelAttempts)) })
 }
 
 // killBazel starts a build and kills client and server, and tells whether the build was on its way.
