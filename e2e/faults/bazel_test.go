@@ -25,8 +25,8 @@ import (
 
 // bazelKills is how many builds are killed, in so many attempts. Each has an image of its own, of which no cache has anything.
 const (
-	bazelKills    = 5
-	bazelAttempts = 15
+	bazelKills    = 3
+	bazelAttempts = 12
 )
 
 const buildFile = `load("@fledge//fledge:defs.bzl", "fledge_layers", "fledge_rootfs")
