@@ -11,28 +11,16 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/fledge-build/fledge/internal/cli"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv("FLEDGE_BOOT_SPEC"), os.Stdout, os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "boot: FAIL: %v\n", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	cli.Main("boot: FAIL", func(ctx context.Context) error {
+		return run(ctx, os.Args[1:], os.Getenv("FLEDGE_BOOT_SPEC"), os.Stdout, os.Stderr)
+	})
 }
 
 // run boots what args and the file at specFile describe. The console goes to stdout, all else to stderr.

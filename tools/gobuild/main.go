@@ -11,10 +11,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/fledge-build/fledge/internal/cli"
@@ -22,16 +20,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gobuild: %v\n", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	cli.Main("gobuild", func(ctx context.Context) error { return run(ctx, os.Args[1:]) })
 }
 
 // build is the command line.

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/fledge-build/fledge/internal/cli"
 )
@@ -39,16 +37,7 @@ var commands = []command{
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := dispatch(ctx, os.Args[1:], os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "packer: %v\n", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	cli.Main("packer", func(ctx context.Context) error { return dispatch(ctx, os.Args[1:], os.Stderr) })
 }
 
 func dispatch(ctx context.Context, args []string, stderr io.Writer) error {

@@ -12,10 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/fledge-build/fledge/internal/cli"
 	"github.com/fledge-build/fledge/internal/inventory"
@@ -32,16 +30,7 @@ sbom COMMAND -help lists a command's flags.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := dispatch(ctx, os.Args[1:], os.Stderr)
-	stop()
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "sbom: %v\n", err)
-	}
-	os.Exit(cli.ExitCode(err))
+	cli.Main("sbom", func(ctx context.Context) error { return dispatch(ctx, os.Args[1:], os.Stderr) })
 }
 
 func dispatch(ctx context.Context, args []string, stderr io.Writer) error {
