@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,11 +42,13 @@ func run() error {
 			os.RemoveAll("/store")
 		}
 		stop := make(chan struct{})
+		var jumping sync.WaitGroup
 		if clock.jumps {
-			go jump(stop)
+			jumping.Go(func() { jump(stop) })
 		}
 		err := work(clock.name)
 		close(stop)
+		jumping.Wait() // for what it prints
 		if err != nil {
 			return fmt.Errorf("%s: %w", clock.name, err)
 		}
