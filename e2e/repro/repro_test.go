@@ -17,8 +17,8 @@ import (
 	"github.com/fledge-build/fledge/e2e/toolrun"
 )
 
-// A root file system, an initramfs of the same image, the program with Go modules of its own, and an image, the folder of
-// an OCI layout, from a Dockerfile.
+// A root file system, an initramfs of the same image, each with its SBOM and provenance, the program with Go modules of its
+// own, and an image, the folder of an OCI layout, from a Dockerfile.
 var targets = []string{
 	"//examples/hello:image", "//examples/initramfs:image", "//tools/guest", "//examples/dockerfile:site_oci",
 }
@@ -51,8 +51,8 @@ func TestReproducible(t *testing.T) {
 		t.Run("another user", func(t *testing.T) { t.Skip("needs root: the second build runs as the same user") })
 	}
 	first, second := usual.build(t), other.build(t)
-	if len(first) != 7 || !slices.Equal(names(first), names(second)) {
-		t.Fatalf("outputs %q and %q, want seven of the same names", names(first), names(second))
+	if len(first) != 11 || !slices.Equal(names(first), names(second)) {
+		t.Fatalf("outputs %q and %q, want eleven of the same names", names(first), names(second))
 	}
 	for i := range first {
 		a, b := digest(t, first[i]), digest(t, second[i])
@@ -99,6 +99,7 @@ umask "$UMASK"
 cd "$REPOSITORY"
 bazel() { "$REPOSITORY/bazelw" --output_base="$OUTPUT_BASE" "$@"; }
 trap 'bazel shutdown' EXIT
+FLAGS="$FLAGS --//fledge/settings:sbom --output_groups=+sbom,+provenance"
 bazel build --symlink_prefix=/ $FLAGS "$@"
 root=$(bazel info execution_root)
 bazel cquery --output=files $FLAGS "set($*)" | sed "s|^|outputs: $root/|"
