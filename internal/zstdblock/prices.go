@@ -41,6 +41,11 @@ func entropyOf(counts []uint32) (size int64, distinct int) {
 	return int64(total)*int64(entropy.Log2(total)) - sum, distinct
 }
 
+// blockCost is what a zstd block costs besides its symbols, in units of costOne: its headers and, beyond the estimate by
+// symbol, the descriptions of its tables. With 12 bytes, the headers alone, blocks were divided so far that images were
+// 0.2 % larger and took 4 % longer to read.
+const blockCost = 92 * 8 * costOne
+
 // size estimates the zstd block for s in units of costOne, extra bits left out: those do not depend on how input is
 // divided into blocks.
 func (s *stats) size() int64 {
@@ -50,7 +55,7 @@ func (s *stats) size() int64 {
 		v, n := entropyOf(s.seq[k][:])
 		sum += v + int64(n)*costOne*4
 	}
-	return sum + 96*costOne
+	return sum + blockCost
 }
 
 const mlPriced = 512
