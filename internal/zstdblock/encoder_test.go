@@ -227,6 +227,38 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestDivision: a block is divided where its content changes, and no further, because each part brings tables that have to be
+// stored and built.
+func TestDivision(t *testing.T) {
+	in := inputs(1 << 17)
+	e, err := NewEncoder(15, 1<<17)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"bits": 1, "skewed": 2, "mixed": 6} {
+		if got := zstdBlocks(e.Encode(nil, in[name])); got != want {
+			t.Errorf("%s: %d zstd blocks, want %d", name, got, want)
+		}
+	}
+}
+
+// zstdBlocks counts the blocks of a frame as Encoder writes it (RFC 8878, section 3.1.1).
+func zstdBlocks(frame []byte) (n int) {
+	const magicAndDescriptor = 5
+	contentSize := []int{1, 2, 4, 8}[frame[4]>>6]
+	rest := frame[magicAndDescriptor+contentSize:]
+	for last := false; !last; n++ {
+		header := int(rest[0]) | int(rest[1])<<8 | int(rest[2])<<16
+		last = header&1 == 1
+		size := header >> 3
+		if header>>1&3 == 1 { // one byte that is repeated
+			size = 1
+		}
+		rest = rest[3+size:]
+	}
+	return n
+}
+
 // TestReference decodes with the zstd command, which is libzstd.
 func TestReference(t *testing.T) {
 	tool, err := exec.LookPath("zstd")
